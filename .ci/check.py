@@ -1,0 +1,146 @@
+"""Runs every notebook and the checks beside them; ends with 'N passed, N failed'.
+
+A check is a function that raises AssertionError or a process that fails. Each
+notebook gets a process of its own, so that none can lean on another's state.
+"""
+
+import configparser
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+from readme import render
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
+BIN = Path(sys.executable).parent
+
+
+def call(*command: str | Path, cwd: Path = ROOT) -> None:
+    """Run a command; on failure raise AssertionError with the end of its output."""
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{command[0]} failed:\n{output[-3000:]}"
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of what is under version control, more or less."""
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv*", "runs", "build", "*.egg-info", "__pycache__", "wandb"
+    )
+    return shutil.copytree(ROOT, folder / "project", ignore=ignored)
+
+
+def same_files(ours: Path, theirs: Path, pattern: str) -> None:
+    """Assert that both folders have the same files with the same bytes."""
+    names = {path.name for folder in (ours, theirs) for path in folder.glob(pattern)}
+    for name in sorted(names):
+        exists = (ours / name).exists() and (theirs / name).exists()
+        same = exists and (ours / name).read_bytes() == (theirs / name).read_bytes()
+        assert same, f"{name} differs from what the notebooks give"
+
+
+def check_export(folder: Path) -> None:
+    """The package is what the notebooks export, from nothing."""
+    project = copy_project(folder)
+    shutil.rmtree(project / "minigpt")
+    call(BIN / "nbdev_export", cwd=project)
+    same_files(ROOT / "minigpt", project / "minigpt", "*.py")
+
+
+def check_clean(folder: Path) -> None:
+    """The notebooks are clean."""
+    project = copy_project(folder)
+    call(BIN / "nbdev_clean", cwd=project)
+    same_files(ROOT / "nbs", project / "nbs", "*.ipynb")
+
+
+def check_readme(folder: Path) -> None:
+    """The README is what the index gives."""
+    for name, content in render(ROOT / "nbs/index.ipynb").items():
+        same = (ROOT / name).read_bytes() == content
+        assert same, f"{name} is stale; run python .ci/readme.py"
+
+
+def check_outputs(folder: Path) -> None:
+    """Every notebook was saved with outputs, none of them an error, none too large."""
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        outputs = [o for cell in cells for o in cell.get("outputs", [])]
+        assert outputs, f"{path.name} has no saved outputs"
+        errors = [o for o in outputs if o["output_type"] == "error"]
+        assert not errors, f"{path.name} has a saved error"
+        assert path.stat().st_size < 500_000, f"{path.name} is over 500 KB"
+
+
+def check_version(folder: Path) -> None:
+    """settings.ini, the installed package and `minigpt.__version__` agree."""
+    import minigpt
+
+    settings = configparser.ConfigParser(delimiters=["="])
+    settings.read(ROOT / "settings.ini", encoding="utf-8")
+    expected = settings["DEFAULT"]["version"]
+    found = {version("minigpt"), minigpt.__version__}
+    assert found == {expected}, f"settings.ini {expected}, found {found}"
+
+
+def check_wheel(folder: Path) -> None:
+    """The wheel holds the whole package, the commands, and nothing else."""
+    project = copy_project(folder)
+    pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder)
+    call(*pip, ".", cwd=project)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (points,) = (n for n in wheel.namelist() if n.endswith("entry_points.txt"))
+        commands = wheel.read(points).decode()
+    assert names == {f"minigpt/{path.name}" for path in (ROOT / "minigpt").glob("*.py")}
+    for command in ("minigpt_train", "minigpt_generate", "minigpt_evaluate"):
+        assert command in commands, f"{command} is no command of the wheel"
+
+
+def notebook(path: Path) -> Callable[[Path], None]:
+    """The check that a notebook runs."""
+    return lambda folder: call(BIN / "nbdev_test", path, "--n-workers", "0")
+
+
+def run(name: str, check: Callable[[Path], None]) -> bool:
+    """Run one check, tell how it went."""
+    start = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            check(Path(folder))
+    except Exception as error:
+        print(f"FAILED  {name}\n{error}", flush=True)
+        return False
+    print(f"ok      {name}  {time.monotonic() - start:.0f} s", flush=True)
+    return True
+
+
+def main() -> int:
+    checks = {path.name: notebook(path) for path in NOTEBOOKS}
+    checks |= {
+        name.removeprefix("check_"): check
+        for name, check in globals().items()
+        if name.startswith("check_")
+    }
+    with ThreadPoolExecutor(2) as pool:
+        passed = sum(pool.map(run, checks, checks.values()))
+    print(f"{passed} passed, {len(checks) - passed} failed")
+    return int(passed < len(checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
