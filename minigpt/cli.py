@@ -107,6 +107,7 @@ Examples:
 """
 
 @click.command(cls=Command, context_settings=SETTINGS, epilog=TRAIN_EXAMPLE)
+@click.version_option(package_name="minigpt")
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--seed", type=int, help="Seed of parameters, order and dropout.  [42]")
 @click.option("--save-directory", help="Folder of the new run.  [runs/default]")
