@@ -6,6 +6,7 @@
 __all__ = ['causal_mask', 'softmax', 'attention_weights', 'attention']
 
 # %% ../nbs/04_attention.ipynb #17a51567
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -23,7 +24,8 @@ def causal_mask(
 def softmax(scores: Array) -> Array:
     "Weights that are positive and add up to one along the last axis; in float32."
     scores = scores.astype(jnp.float32)
-    weights = jnp.exp(scores - scores.max(axis=-1, keepdims=True))
+    largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+    weights = jnp.exp(scores - largest)
     return weights / weights.sum(axis=-1, keepdims=True)
 
 # %% ../nbs/04_attention.ipynb #3b600261

@@ -6,7 +6,7 @@
 __all__ = ['BLOCK', 'TOKENIZER_BYTES', 'kjv_path', 'open_dataset', 'kjv_documents', 'column_documents', 'read_documents',
            'is_held_out', 'join_documents', 'n_sequences', 'sequence_at', 'permutation', 'block_counts', 'locate',
            'Batch', 'Corpus', 'shuffled_sequence', 'batch_at', 'sequences_wanted', 'encode_source', 'take_bytes',
-           'tokenizer_for', 'load_corpus', 'encode_corpus', 'check_corpus', 'val_batches']
+           'tokenizer_for', 'load_corpus', 'encode_corpus', 'check_corpus', 'window_masks', 'eval_batches']
 
 # %% ../nbs/02_data.ipynb #1c40da25
 import hashlib
@@ -289,19 +289,26 @@ def check_corpus(corpus: Corpus, config: Config) -> None:
     )
 
 # %% ../nbs/02_data.ipynb #211c576e
-def val_batches(
-    corpus: Corpus,
+def window_masks(n: int, n_targets: int, seq_len: int) -> np.ndarray:
+    "For n half-overlapping windows: 1 where a target is new, (n, seq_len) float32."
+    stride = max(seq_len // 2, 1)
+    start, offset = stride * np.arange(n)[:, None], np.arange(seq_len)
+    new = (start == 0) | (offset >= seq_len - stride)
+    return (new & (start + offset < n_targets)).astype(np.float32)
+
+def eval_batches(
+    stream: np.ndarray,  # tokens; all but the first are targets
     batch_size: int,  # sequences
     seq_len: int,
 ) -> Iterator[Batch]:
-    "The held-out stream as batches of one shape: (batch_size, seq_len + 1) tokens."
-    n_targets = len(corpus.val) - 1
-    n = -(-n_targets // (batch_size * seq_len)) * batch_size
-    stream = np.zeros(n * seq_len + 1, np.int32)
-    stream[: len(corpus.val)] = corpus.val
-    mask = (np.arange(n * seq_len) < n_targets).astype(np.float32)
+    "A stream in half-overlapping windows: (batch_size, seq_len + 1) tokens each."
+    stride, n_targets = max(seq_len // 2, 1), len(stream) - 1
+    windows = 1 + -(-max(n_targets - seq_len, 0) // stride)
+    n = -(-windows // batch_size) * batch_size
+    padded = np.zeros((n - 1) * stride + seq_len + 1, np.int32)
+    padded[: len(stream)] = stream
+    tokens = np.lib.stride_tricks.sliding_window_view(padded, seq_len + 1)[::stride]
+    mask = window_masks(n, n_targets, seq_len)
     for first in range(0, n, batch_size):
-        numbers = range(first, first + batch_size)
-        tokens = np.stack([sequence_at(stream, i, seq_len) for i in numbers])
-        span = slice(first * seq_len, (first + batch_size) * seq_len)
-        yield Batch(tokens, mask[span].reshape(batch_size, seq_len))
+        rows = slice(first, first + batch_size)
+        yield Batch(tokens[rows], mask[rows])
