@@ -193,6 +193,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'minigpt.telemetry.JsonLines': ('telemetry.html#jsonlines', 'minigpt/telemetry.py'),
                                    'minigpt.telemetry.JsonLines.__init__': ('telemetry.html#jsonlines.__init__', 'minigpt/telemetry.py'),
                                    'minigpt.telemetry.JsonLines.close': ('telemetry.html#jsonlines.close', 'minigpt/telemetry.py'),
+                                   'minigpt.telemetry.JsonLines.line': ('telemetry.html#jsonlines.line', 'minigpt/telemetry.py'),
                                    'minigpt.telemetry.JsonLines.write': ('telemetry.html#jsonlines.write', 'minigpt/telemetry.py'),
                                    'minigpt.telemetry.Stopwatch': ('telemetry.html#stopwatch', 'minigpt/telemetry.py'),
                                    'minigpt.telemetry.Stopwatch.__init__': ('telemetry.html#stopwatch.__init__', 'minigpt/telemetry.py'),

@@ -38,8 +38,9 @@ class Command(click.Command):
     def main(self, *args, **kwargs):
         try:
             return super().main(*args, **kwargs, standalone_mode=False)
-        except click.exceptions.Abort:
-            sys.exit(130)
+        except click.exceptions.Abort:  # Ctrl-C before the first step, or the second one
+            click.echo("stopped at once", err=True)
+            os._exit(130)
         except click.ClickException as error:
             click.echo(f"error: {error.format_message()} (see --help)", err=True)
             sys.exit(2)

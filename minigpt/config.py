@@ -81,12 +81,12 @@ class ModelConfig:
     "The shape of the transformer."
     vocab_size: int = 2048
     seq_len: int = 128  # tokens that the model sees at once
-    n_layers: int = 4
-    d_model: int = 192
-    n_heads: int = 6
-    n_kv_heads: int = 6  # fewer than n_heads: grouped-query attention
-    d_ff: int = 512
-    d_embedding: int = 192  # below d_model: the embedding is factorised
+    n_layers: int = 3
+    d_model: int = 160
+    n_heads: int = 5
+    n_kv_heads: int = 5  # fewer than n_heads: grouped-query attention
+    d_ff: int = 432
+    d_embedding: int = 160  # below d_model: the embedding is factorised
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     norm_eps: float = 1e-5
     activation: Literal["swiglu", "gelu"] = "swiglu"
@@ -165,8 +165,8 @@ def check_heads(c) -> None:
 @dataclass(frozen=True)
 class OptimConfig:
     "AdamW, its learning rate and its clipping."
-    lr_peak: float = 3e-3
-    lr_final: float = 3e-5
+    lr_peak: float = 2e-3
+    lr_final: float = 2e-5
     warmup_steps: int = 100
     adam_b1: float = 0.9
     adam_b2: float = 0.99
@@ -188,14 +188,14 @@ class OptimConfig:
 class TrainConfig:
     "How long, how much at once, how often to look."
     seed: int = 42
-    n_steps: int = 2200  # optimizer steps
-    micro_batch_size: int = 16  # sequences in one forward pass of one device
+    n_steps: int = 2400  # optimizer steps
+    micro_batch_size: int = 8  # sequences in one forward pass of one device
     grad_accum_steps: dict[int, int] = field(
         default_factory=lambda: {0: 1}
     )  # from step: micro-batches per optimizer step, over all devices
-    eval_every_steps: int = 500
-    sample_every_steps: int = 500
-    checkpoint_every_steps: int = 500
+    eval_every_steps: int = 600
+    sample_every_steps: int = 600
+    checkpoint_every_steps: int = 600
     keep_checkpoints: int = 2  # the newest ones; older ones are deleted
 
     def __post_init__(self):

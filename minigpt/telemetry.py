@@ -7,6 +7,7 @@ __all__ = ['Record', 'read_records', 'JsonLines', 'describe', 'Console', 'Wandb'
 
 # %% ../nbs/13_telemetry.ipynb #5c364310
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -34,13 +35,19 @@ class JsonLines:
     def __init__(self, path: Path, after_step: int = 0):
         "Go on after `after_step`: records of later steps are dropped from the file."
         kept = [r for r in read_records(path) if r["step"] <= after_step]
-        self.file = open(path, "w", encoding="utf-8", buffering=1)
-        for record in kept:
-            self.write(record)
+        draft = Path(path).with_suffix(".tmp")
+        draft.write_text("".join(map(self.line, kept)), encoding="utf-8")
+        os.replace(draft, path)  # at once, so that a crash here loses nothing
+        self.file = open(path, "a", encoding="utf-8", buffering=1)
+
+    @staticmethod
+    def line(record: Record) -> str:
+        "A record as a line of JSON."
+        return json.dumps(record, ensure_ascii=False) + "\n"
 
     def write(self, record: Record) -> None:
         "Append one record."
-        self.file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self.file.write(self.line(record))
 
     def close(self) -> None:
         self.file.close()

@@ -50,7 +50,7 @@ def start_run(config: Config, folder: Path) -> Run:
     create_run(folder)
     try:
         tokenizer, corpus = load_corpus(config)
-    except InputError:
+    except BaseException:
         if not existed:
             folder.rmdir()
         raise
@@ -62,7 +62,10 @@ def resume_run(folder: Path) -> Run:
     "Prepare to go on with a run from its newest checkpoint. Raises `InputError`."
     config, tokenizer = load_run(folder)
     step = TrainStep(config, data_mesh())
-    state = restore(folder, config, tokenizer, step.mesh)
+    if Checkpoints(folder).latest() is None:  # it ended before it saved anything
+        state = step.place(init_state(config))
+    else:
+        state = restore(folder, config, tokenizer, step.mesh)
     tokenizer, corpus = load_corpus(config, tokenizer)
     stopping = threading.Event()
     return Run(config, Path(folder), tokenizer, corpus, step, state, stopping)
