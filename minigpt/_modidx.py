@@ -61,7 +61,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'minigpt.config.check_train': ('config.html#check_train', 'minigpt/config.py'),
                                 'minigpt.config.config_yaml': ('config.html#config_yaml', 'minigpt/config.py'),
                                 'minigpt.config.explain': ('config.html#explain', 'minigpt/config.py'),
-                                'minigpt.config.largest_divisor': ('config.html#largest_divisor', 'minigpt/config.py'),
+                                'minigpt.config.fitting_heads': ('config.html#fitting_heads', 'minigpt/config.py'),
                                 'minigpt.config.load_config': ('config.html#load_config', 'minigpt/config.py'),
                                 'minigpt.config.merge_layers': ('config.html#merge_layers', 'minigpt/config.py'),
                                 'minigpt.config.micro_batches_at': ('config.html#micro_batches_at', 'minigpt/config.py'),

@@ -34,7 +34,7 @@ def attention_weights(
     k_BxSxKxH: Array,
     mask_TxS: Array,
 ) -> Array:  # (B, K, G, T, S) float32; each row adds up to one
-    "Who looks at whom, and how much (Vaswani et al., eq. 1; Ainslie et al., section 2)."
+    "Who looks at whom, and how much (Vaswani et al., eq. 1; Ainslie et al., sec. 2)."
     B, T, N, H = q_BxTxNxH.shape
     K = k_BxSxKxH.shape[2]
     q_BxTxKxGxH = q_BxTxNxH.reshape(B, T, K, N // K, H) * H**-0.5
@@ -51,5 +51,6 @@ def attention(
 ) -> Array:  # (B, T, N, H), the type of `v`
     "Masked grouped-query attention."
     weights = attention_weights(q_BxTxNxH, k_BxSxKxH, mask_TxS)
-    mixed = jnp.einsum("bkgts,bskh->btkgh", weights.astype(v_BxSxKxH.dtype), v_BxSxKxH)
+    weights = weights.astype(v_BxSxKxH.dtype)
+    mixed = jnp.einsum("bkgts,bskh->btkgh", weights, v_BxSxKxH)
     return mixed.reshape(q_BxTxNxH.shape)

@@ -78,7 +78,7 @@ def create_run(folder: Path) -> Path:
     return folder
 
 def save_run(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
-    "Write what a run starts from; config.yaml last, since it marks the folder as a run."
+    "Write what a run starts from; config.yaml last: it marks the folder as a run."
     (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     (folder / "config.yaml").write_text(config_yaml(config), encoding="utf-8")
 

@@ -38,7 +38,7 @@ class Command(click.Command):
     def main(self, *args, **kwargs):
         try:
             return super().main(*args, **kwargs, standalone_mode=False)
-        except click.exceptions.Abort:  # Ctrl-C before the first step, or the second one
+        except click.exceptions.Abort:  # Ctrl-C before the first step, or again
             click.echo("stopped at once", err=True)
             os._exit(130)
         except click.ClickException as error:
@@ -116,7 +116,7 @@ Examples:
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 @exits_cleanly
 def train(config_path, seed, save_directory, load, overrides):
-    "Train a language model. Any field of the configuration can be set by KEY.SUB=VALUE."
+    "Train a language model. KEY.SUB=VALUE sets any field of the configuration."
     use_large_pages()
     run = prepare(config_path, seed, save_directory, load, overrides)
     from minigpt.model import count_parameters

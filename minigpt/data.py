@@ -51,22 +51,23 @@ def kjv_documents() -> Iterator[str]:
 
 # %% ../nbs/02_data.ipynb #277c29c9
 def column_documents(source: SourceConfig) -> Iterator[str]:
-    "The texts of one column. Raises `InputError` where a row has no such text."
+    "The texts of one column. Raises `InputError` where there is no such column."
     for row in open_dataset(source.args, source.kwargs):
         text = row.get(source.text_column)
         require(
-            isinstance(text, str),
+            source.text_column in row and isinstance(text, str | None),
             f"data.sources: {source.args} has no text in column "
             f"{source.text_column!r}; set text_column to one of {list(row)}",
         )
-        yield text
+        yield text or ""
 
 # %% ../nbs/02_data.ipynb #18e45c50
 def read_documents(source: SourceConfig) -> Iterator[str]:
     "The documents of a source; empty ones are left out. Raises `InputError`."
     embedded = source.args == ["kjv"]
     try:
-        yield from filter(None, kjv_documents() if embedded else column_documents(source))
+        documents = kjv_documents() if embedded else column_documents(source)
+        yield from filter(None, documents)
     except InputError:
         raise
     except Exception as error:  # each file format brings errors of its own
@@ -89,10 +90,7 @@ def join_documents(
 ) -> np.ndarray:
     "One stream of tokens: end, document, end, document, ..., end."
     end = np.array([end_id], dtype)
-    pieces = [end]
-    for ids in encoded:
-        pieces += [ids.astype(dtype), end]
-    return np.concatenate(pieces)
+    return np.concatenate([end, *(part for ids in encoded for part in (ids, end))])
 
 # %% ../nbs/02_data.ipynb #7f6b7e05
 def n_sequences(stream: np.ndarray, seq_len: int) -> int:
@@ -124,6 +122,11 @@ def block_counts(weights: tuple[float, ...]) -> tuple[int, ...]:
     counts = np.floor(shares).astype(int)
     largest = np.argsort(counts - shares, kind="stable")[: BLOCK - counts.sum()]
     counts[largest] += 1
+    require(
+        counts.min() > 0,
+        f"data.sources: a weight in {weights} is below one sequence in {BLOCK}; "
+        "raise it, or delete that source",
+    )
     return tuple(counts.tolist())
 
 # %% ../nbs/02_data.ipynb #9196a558
@@ -223,9 +226,8 @@ def tokenizer_for(config: Config, heads: list[list[str]]) -> TextTokenizer:
     "The tokenizer that the config asks for; `heads`: documents to train one on."
     if config.tokenizer.kind != "train":
         return load_tokenizer(config.tokenizer)
-    texts = (
-        text for text in chain(*heads) if not is_held_out(text, config.data.val_fraction)
-    )
+    fraction = config.data.val_fraction
+    texts = (text for text in chain(*heads) if not is_held_out(text, fraction))
     end_token = config.tokenizer.end_token
     trained = train_tokenizer(texts, config.model.vocab_size, end_token)
     return TextTokenizer(trained, end_token)
@@ -253,17 +255,17 @@ def encode_corpus(
     config: Config, tokenizer: TextTokenizer, streams: list[Iterable[str]]
 ) -> Corpus:
     "Tokenize the documents of all sources and check that a run can use them."
-    dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
+    end_id, dtype = tokenizer.end_id, tokenizer.dtype
     train, val, val_bytes = [], [], 0
     for number, documents in enumerate(streams):
         wanted = sequences_wanted(config, number) * config.model.seq_len
         encoded, held_out, n_bytes = encode_source(
             documents, tokenizer, config.data.val_fraction, wanted
         )
-        train.append(join_documents(encoded, tokenizer.end_id, dtype))
+        train.append(join_documents(encoded, end_id, dtype))
         val += held_out
         val_bytes += n_bytes
-    corpus = Corpus(train, join_documents(val, tokenizer.end_id, dtype), val_bytes)
+    corpus = Corpus(train, join_documents(val, end_id, dtype), val_bytes)
     check_corpus(corpus, config)
     return corpus
 
@@ -272,16 +274,21 @@ def check_corpus(corpus: Corpus, config: Config) -> None:
     "Refuse a corpus that is empty, too short for one batch, or not held out from."
     seq_len, train = config.model.seq_len, config.train
     batch = micro_batches_at(train.grad_accum_steps, 0) * train.micro_batch_size
-    for source, stream in zip(config.data.sources, corpus.train):
+    found = [n_sequences(stream, seq_len) for stream in corpus.train]
+    for source, stream, n in zip(config.data.sources, corpus.train, found):
         name = f"data.sources: {source.args} {source.kwargs}"
         require(len(stream) > 1, f"{name} has no training text; give another source")
-        found = n_sequences(stream, seq_len)
         require(
-            found >= batch,
-            f"{name} fills {found} training sequences of {seq_len} tokens, less than "
-            f"one batch of {batch}; try a smaller train.micro_batch_size or "
-            "model.seq_len, or more text",
+            n > 0,
+            f"{name} has {len(stream)} training tokens, less than one sequence; "
+            "try a smaller model.seq_len, or more text",
         )
+    require(
+        sum(found) >= batch,
+        f"the corpus fills {sum(found)} training sequences of {seq_len} tokens, less "
+        f"than one batch of {batch}; try a smaller train.micro_batch_size or "
+        "model.seq_len, or more text",
+    )
     require(
         corpus.val_bytes > 0,
         f"no document was held out with data.val_fraction={config.data.val_fraction}; "

@@ -164,18 +164,19 @@ class GPT(nnx.Module):
         self,
         tokens: Array,  # (B, T) integers
         start: Array | int = 0,  # position of the first token
-        past: list[KeysValues] | None = None,  # a pair for each layer
+        past: list[KeysValues] | None = None,  # one a layer, with room for all tokens
         key: Array | None = None,  # for dropout; None: none
     ) -> tuple[Array, list[KeysValues]]:  # logits (B, T, V) float32; keys and values
         "Logits of the token after each token."
         n_layers = len(self.blocks)
         positions = start + jnp.arange(tokens.shape[1])
+        pasts = [None] * n_layers if past is None else past
         keys = [None] * (n_layers + 1)
         if key is not None:
             keys = [jax.random.fold_in(key, layer) for layer in range(n_layers + 1)]
         x = dropout(self.embedding.embed(tokens), self.rate, keys[-1])
         kept = []
-        for block, kv, block_key in zip(self.blocks, past or [None] * n_layers, keys):
+        for block, kv, block_key in zip(self.blocks, pasts, keys[:-1], strict=True):
             x, kv = block(x, positions, kv, block_key)
             kept.append(kv)
         return self.embedding.logits(self.norm(x)), kept

@@ -44,14 +44,16 @@ def plot_loss(
     scale = val[-1]["bits_per_byte"] / val[-1]["val_loss"]
     steps, losses = zip(*((r["step"], r["loss"] * scale) for r in train))
     fig, ax = plt.subplots(figsize=(7, 3.6))
-    ax.plot(steps, losses, color="lightsteelblue", linewidth=0.7, label="training batch")
+    pale = dict(color="lightsteelblue", linewidth=0.7)
+    ax.plot(steps, losses, label="training batch", **pale)
     ax.plot(steps, running_mean(losses, 50), color="tab:blue", label="mean of 50")
     ax.plot([r["step"] for r in val], [r["bits_per_byte"] for r in val],
             "o", color="navy", label="held-out text")  # fmt: skip
     for name, bits in (floors or {}).items():
         ax.axhline(bits, color="grey", linestyle=":", linewidth=1)
         ax.text(steps[-1], bits, name, va="bottom", ha="right", fontsize=8)
-    ax.set(xlabel="step", ylabel="bits per byte", ylim=(0.9, max(losses[len(losses) // 50], 3)))
+    top = max(losses[len(losses) // 50], 3)
+    ax.set(xlabel="step", ylabel="bits per byte", ylim=(0.9, top))
     ax.legend(loc="upper center")
     fig.tight_layout()
     return fig
@@ -94,7 +96,8 @@ def plot_attention(
     "All heads of all layers on one text: rows look at columns."
     (ids,) = tokenizer.encode([text])
     ids = ids[: c.seq_len]
-    maps, labels = attention_maps(c, params, jnp.array(ids)), token_labels(tokenizer, ids)
+    maps = attention_maps(c, params, jnp.array(ids))
+    labels = token_labels(tokenizer, ids)
     size = (3 * c.n_heads, 3.2 * c.n_layers)
     fig, axes = plt.subplots(c.n_layers, c.n_heads, figsize=size, squeeze=False)
     for (layer, head), ax in np.ndenumerate(axes):
@@ -115,7 +118,8 @@ def plot_surprise(
     grid = np.full(n_rows * width, np.nan)
     grid[: len(ids)] = losses
     fig, ax = plt.subplots(figsize=(0.75 * width, 0.5 * n_rows + 0.8))
-    image = ax.imshow(grid.reshape(n_rows, width), cmap="OrRd", aspect="auto", vmin=0)
+    grid = grid.reshape(n_rows, width)
+    image = ax.imshow(grid, cmap="OrRd", alpha=0.7, aspect="auto", vmin=0)
     for i, label in enumerate(token_labels(tokenizer, ids)):
         ax.text(i % width, i // width, label, ha="center", va="center", fontsize=9)
     ax.axis("off")

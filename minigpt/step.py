@@ -162,7 +162,7 @@ def check_devices(config: Config, n_devices: int) -> None:
 
 # %% ../nbs/10_step.ipynb #be49324c
 class TrainStep:
-    "One optimizer step on the devices of a mesh: `state, metrics = step(state, batch)`."
+    "One optimizer step on a mesh of devices: `state, metrics = step(state, batch)`."
 
     def __init__(self, config: Config, mesh: Mesh):
         check_devices(config, mesh.size)

@@ -114,7 +114,8 @@ class Wandb:
 
     def write(self, record: Record) -> None:
         "Send one record."
-        self.run.log({k: v for k, v in record.items() if k != "step"}, step=record["step"])
+        values = {k: v for k, v in record.items() if k != "step"}
+        self.run.log(values, step=record["step"])
 
     def close(self) -> None:
         self.run.finish()

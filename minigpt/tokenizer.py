@@ -27,8 +27,12 @@ def train_tokenizer(
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     require(
         vocab_size > len(alphabet),
-        f"model.vocab_size={vocab_size} must be above {len(alphabet)}, the number of "
-        "bytes and the end token; try model.vocab_size=2048",
+        f"model.vocab_size={vocab_size} must be above {len(alphabet)}: all bytes and "
+        "the end token need a place; try model.vocab_size=2048",
+    )
+    require(
+        len(end_token) > 1,
+        f"tokenizer.end_token={end_token!r} must be longer; try '<|endoftext|>'",
     )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -52,14 +56,13 @@ def without_habits(tokenizer: Tokenizer) -> Tokenizer:
 # %% ../nbs/01_tokenizer.ipynb #ead810c5
 def find_end_id(tokenizer: Tokenizer, end_token: str) -> int:
     "The number of the end token. Raises `InputError` where there is none."
-    end_id = tokenizer.token_to_id(end_token)
     special = [t.content for t in tokenizer.get_added_tokens_decoder().values()]
     require(
-        end_id is not None,
-        f"tokenizer.end_token={end_token!r} is not in the tokenizer; "
-        f"its special tokens are {', '.join(special) or 'none'}",
+        end_token in special,
+        f"tokenizer.end_token={end_token!r} is not a special token of the tokenizer; "
+        f"those are: {', '.join(special) or 'none'}",
     )
-    return end_id
+    return tokenizer.token_to_id(end_token)
 
 # %% ../nbs/01_tokenizer.ipynb #945ab287
 class TextTokenizer:
@@ -69,11 +72,12 @@ class TextTokenizer:
         self.tokenizer = without_habits(tokenizer)
         self.end_id = find_end_id(self.tokenizer, end_token)
         self.vocab_size = max(self.tokenizer.get_vocab().values()) + 1
+        self.dtype = np.uint16 if self.vocab_size <= 2**16 else np.int32
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
-        "One int32 array of token ids for each text."
+        "One array of token ids for each text, in as few bytes as they need."
         encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
-        return [np.array(e.ids, np.int32) for e in encodings]
+        return [np.array(e.ids, self.dtype) for e in encodings]
 
     def decode(self, ids: Iterable[int]) -> str:
         "The text of `ids`; special tokens are left out."
