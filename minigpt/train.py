@@ -27,7 +27,7 @@ from .evaluate import Evaluation, evaluate
 from .loader import Channel, Worker, load_batches, supervise
 from .sampler import Sampling, generate_text
 from .step import StepMetrics, TrainState, TrainStep, data_mesh, init_state
-from .telemetry import JsonLines, Stopwatch, Telemetry
+from .telemetry import JsonLines, Telemetry, Throughput
 from .tokenizer import TextTokenizer
 
 # %% ../nbs/14_train.ipynb #66c78ec3
@@ -103,29 +103,27 @@ def run_telemetry(run: Run, events: Channel) -> None:
     telemetry = Telemetry(run.config, run.folder, done)
     samples = JsonLines(run.folder / "samples.jsonl", after_step=done)
     checkpoints = Checkpoints(run.folder, run.config.train.keep_checkpoints)
-    watch = Stopwatch()
+    throughput = Throughput()
     try:
         for event in events:
-            telemetry.write(step_record(event, watch))
+            telemetry.write(step_record(event, throughput))
             if event.snapshot is not None:
                 write_snapshot(run, event, telemetry, samples, checkpoints)
-                watch.lap()
     finally:
         for sink in (telemetry, samples, checkpoints):
             sink.close()
 
 # %% ../nbs/14_train.ipynb #c04bca1b
-def step_record(event: Event, watch: Stopwatch) -> dict:
+def step_record(event: Event, throughput: Throughput) -> dict:
     "Wait for a step's measurements. Raises `InputError` where the loss is not finite."
     values = {k: float(v) for k, v in event.metrics._asdict().items()}
-    seconds = watch.lap()
+    elapsed, speed = throughput.update(values["n_tokens"])
     if not math.isfinite(values["loss"]):
         raise InputError(
             f"the loss of step {event.step} is {values['loss']}; the last checkpoint "
             "is kept; try a lower optim.lr_peak in a new run"
         )
-    speed = values["n_tokens"] / seconds
-    return {"step": event.step, **values, "time_s": seconds, "tokens_per_s": speed}
+    return {"step": event.step, **values, "elapsed_s": elapsed, "tokens_per_s": speed}
 
 # %% ../nbs/14_train.ipynb #7dcc3c7c
 def write_snapshot(
