@@ -1,6 +1,6 @@
 # CPU:  docker build -t minigpt .
 # GPU:  docker build -t minigpt --build-arg JAX='jax[cuda13]' .
-#       docker run --rm -it --gpus all -v "$PWD/runs:/home/minigpt/runs" minigpt
+#       mkdir -p runs && docker run --rm -it --gpus all --user "$(id -u)" --stop-timeout 60 -v "$PWD/runs:/home/minigpt/runs" minigpt
 # Jupyter:  docker run --rm -it -p 8888:8888 minigpt jupyter lab --ip 0.0.0.0
 ARG BASE=python:3.12-slim
 FROM ${BASE}

@@ -31,6 +31,7 @@ def call(*command: str | Path, cwd: Path = ROOT) -> None:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=1800,
     )  # fmt: skip
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"{command[0]} failed:\n{output[-3000:]}"

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['LIBRARIES', 'params_sha256', 'config_sha256', 'manifest', 'create_run', 'save_run', 'load_run', 'Checkpoints',
-           'abstract_state', 'restore', 'check_manifest']
+           'latest_step', 'abstract_state', 'restore', 'check_manifest']
 
 # %% ../nbs/12_checkpoint.ipynb #f72d9219
 import hashlib
 import json
 import logging
 import platform
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,12 +63,12 @@ def manifest(config: Config, tokenizer: TextTokenizer, state: TrainState) -> dic
 def create_run(folder: Path) -> Path:
     "Make the folder of a new run. Raises `InputError` where that is impossible."
     folder = Path(folder)
-    require(
-        not (folder / "config.yaml").exists(),
-        f"{folder} already holds a run; go on with it: minigpt_train --load {folder}, "
-        "or start another one: --save-directory OTHER",
-    )
     try:
+        require(
+            not (folder / "config.yaml").exists(),
+            f"{folder} already holds a run; go on with it: minigpt_train --load "
+            f"{folder}, or start another one: --save-directory OTHER",
+        )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
@@ -116,13 +117,17 @@ class Checkpoints:
         )
         self.manager.save(manifest["step"], args=args)
 
-    def latest(self) -> int | None:
-        "The newest complete step, or None."
-        return self.manager.latest_step()
-
     def close(self) -> None:
         "Wait until everything is on disk."
         self.manager.close()
+
+# %% ../nbs/12_checkpoint.ipynb #23ab6aa5
+def latest_step(folder: Path) -> int | None:
+    "The newest complete checkpoint of a run, or None."
+    if not (Path(folder) / "checkpoints").is_dir():
+        return None
+    with closing(Checkpoints(folder)) as checkpoints:
+        return checkpoints.manager.latest_step()
 
 # %% ../nbs/12_checkpoint.ipynb #0ce255e2
 def abstract_state(config: Config, mesh: Mesh) -> TrainState:
@@ -136,20 +141,18 @@ def restore(
     folder: Path, config: Config, tokenizer: TextTokenizer, mesh: Mesh
 ) -> TrainState:
     "The newest state of a run. Raises `InputError` where there is none that fits."
-    checkpoints = Checkpoints(folder)
-    step = checkpoints.latest()
+    step = latest_step(folder)
     require(
         step is not None,
-        f"{folder} has no checkpoint yet; start it again in another --save-directory",
+        f"{folder} has no checkpoint yet; train it: minigpt_train --load {folder}",
     )
-    args = ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract_state(config, mesh)),
-        manifest=ocp.args.JsonRestore(),
-    )
-    restored = checkpoints.manager.restore(step, args=args)
-    checkpoints.close()
-    check_manifest(folder, restored.manifest, config, tokenizer)
-    return restored.state
+    whole = ocp.args.StandardRestore(abstract_state(config, mesh))
+    with closing(Checkpoints(folder)) as checkpoints:
+        restore_item = checkpoints.manager.restore
+        args = ocp.args.Composite(manifest=ocp.args.JsonRestore())
+        saved = restore_item(step, args=args).manifest
+        check_manifest(folder, saved, config, tokenizer)
+        return restore_item(step, args=ocp.args.Composite(state=whole)).state
 
 # %% ../nbs/12_checkpoint.ipynb #f36af9b3
 def check_manifest(

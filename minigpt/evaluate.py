@@ -16,7 +16,9 @@ import jax
 import numpy as np
 
 from .config import Config, ModelConfig
-from .data import Batch, Corpus, eval_batches, is_held_out, read_documents
+from minigpt.data import (
+    Corpus, eval_batches, is_held_out, read_documents, take_bytes,
+)  # fmt: skip
 from .step import LossSum, loss_sum, token_losses
 from .tokenizer import TextTokenizer
 
@@ -112,15 +114,13 @@ def bzip2_bits_per_byte(texts: Iterable[str]) -> float:
 
 # %% ../nbs/16_evaluate.ipynb #2d824e3c
 def baselines(config: Config, n_bytes: int = 20_000_000) -> dict[str, float]:
-    "Bits per byte of simpler models on the same split; counts at most `n_bytes`."
+    "Bits per byte of simpler models on the same split, of `n_bytes` at most."
     train, val = [], []
     for source in config.data.sources:
-        for text in read_documents(source):
+        share = n_bytes // len(config.data.sources)
+        for text in take_bytes(read_documents(source), share):
             held_out = is_held_out(text, config.data.val_fraction)
             (val if held_out else train).append(text)
-            n_bytes -= len(text)
-            if n_bytes < 0:
-                break
     grams = ngram_bits_per_byte(train, val, order=6)
     names = [f"{n}-gram" for n in range(1, 7)]
     return dict(zip(names, grams)) | {"bzip2": bzip2_bits_per_byte(train + val)}

@@ -61,7 +61,7 @@ class Worker(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.work, self.channels = work, channels
         self.error: BaseException | None = None
-        self.ended_at = 0.0
+        self.failed_at = 0.0
 
     def run(self) -> None:
         try:
@@ -69,9 +69,8 @@ class Worker(threading.Thread):
         except Closed:
             pass
         except BaseException as error:  # told by the supervisor, never lost
-            self.error = error
+            self.error, self.failed_at = error, time.monotonic()
         finally:
-            self.ended_at = time.monotonic()
             for channel in self.channels:
                 channel.close()
 
@@ -85,7 +84,7 @@ def supervise(workers: list[Worker], stop: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         stop()
         wait_for(workers)
-    failed = sorted((w for w in workers if w.error), key=lambda w: w.ended_at)
+    failed = sorted((w for w in workers if w.error), key=lambda w: w.failed_at)
     if failed:
         first, *later = failed
         first.error.add_note(f"raised in the {first.name} thread")

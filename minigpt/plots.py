@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .attention import attention_weights, causal_mask
-from .config import ModelConfig
+from .config import ModelConfig, require
 from .evaluate import text_losses
 from .model import GPT, graph_definition
 from .telemetry import read_records
@@ -41,6 +41,7 @@ def plot_loss(
     records = read_records(Path(folder) / "metrics.jsonl")
     train = [r for r in records if "loss" in r]
     val = [r for r in records if "val_loss" in r]
+    require(val, f"{folder} has no validation record yet; wait for the first one")
     scale = val[-1]["bits_per_byte"] / val[-1]["val_loss"]
     steps, losses = zip(*((r["step"], r["loss"] * scale) for r in train))
     fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -53,7 +54,7 @@ def plot_loss(
         ax.axhline(bits, color="grey", linestyle=":", linewidth=1)
         ax.text(steps[-1], bits, name, va="bottom", ha="right", fontsize=8)
     top = max(losses[len(losses) // 50], 3)
-    ax.set(xlabel="step", ylabel="bits per byte", ylim=(0.9, top))
+    ax.set(xlabel="step", ylabel="bits per byte", ylim=(0.9 * min(losses), top))
     ax.legend(loc="upper center")
     fig.tight_layout()
     return fig

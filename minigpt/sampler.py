@@ -6,6 +6,7 @@
 __all__ = ['Sampling', 'check_sampling', 'kept_tokens', 'choose', 'empty_cache', 'next_token', 'generate_ids', 'generate_text']
 
 # %% ../nbs/15_sampler.ipynb #904ef269
+import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -29,7 +30,8 @@ class Sampling(NamedTuple):
 
 def check_sampling(s: Sampling) -> None:
     "Raise `InputError` where a setting makes no sense."
-    require(s.temperature >= 0, f"temperature={s.temperature} is below 0; try 0.8")
+    ok = 0 <= s.temperature < math.inf
+    require(ok, f"temperature={s.temperature} must be 0 or above; try 0.8")
     require(s.top_k >= 0, f"top-k={s.top_k} is below 0; try 40, or 0 for all tokens")
     require(0 < s.top_p <= 1, f"top-p={s.top_p} must be above 0, at most 1; try 0.95")
     require(0 <= s.min_p <= 1, f"min-p={s.min_p} must be between 0 and 1; try 0.05")
@@ -43,8 +45,9 @@ def kept_tokens(
     order = jnp.argsort(-probabilities, stable=True)
     falling = probabilities[order]
     rank = jnp.arange(falling.size)
-    before = jnp.cumsum(falling) - falling
-    kept = (rank < jnp.where(s.top_k > 0, s.top_k, falling.size)) & (before < s.top_p)
+    before = jnp.concatenate([jnp.zeros(1), jnp.cumsum(falling)[:-1]])
+    kept = rank < jnp.where(s.top_k > 0, s.top_k, falling.size)
+    kept &= (before < s.top_p) | (s.top_p >= 1)  # sums of many are not quite exact
     kept &= falling >= s.min_p * falling[0]
     return jnp.zeros_like(kept).at[order].set(kept | (rank == 0))
 
@@ -56,10 +59,9 @@ def choose(
     n_tokens: int,  # of the tokenizer; at most V
 ) -> Array:  # () int32
     "Draw the next token."
-    lowest = jnp.finfo(logits.dtype).min
-    logits = jnp.where(jnp.arange(logits.size) < n_tokens, logits, lowest)
+    logits = jnp.where(jnp.arange(logits.size) < n_tokens, logits, -jnp.inf)
     greedy = s.temperature == 0
-    scaled = logits / jnp.where(greedy, 1.0, s.temperature)
+    scaled = (logits - logits.max()) / jnp.where(greedy, 1.0, s.temperature)
     kept = kept_tokens(jax.nn.softmax(scaled), s)
     drawn = jax.random.categorical(key, jnp.where(kept, scaled, -jnp.inf))
     return jnp.where(greedy, logits.argmax(), drawn).astype(jnp.int32)

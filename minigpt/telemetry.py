@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,12 @@ Record = dict[str, Any]  # such as {'step': 1, 'loss': 7.6}
 
 def read_records(path: Path) -> list[Record]:
     "The records of a JSON-lines file; a last line that was cut off is left out."
-    text = Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in whole.splitlines()]
+    data = Path(path).read_bytes() if Path(path).exists() else b""
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
 
 # %% ../nbs/13_telemetry.ipynb #1bf3747b
 class JsonLines:
-    "Appends records to a file, each complete on disk before the next."
+    "Appends records to a file, each handed to the system before the next."
 
     def __init__(self, path: Path, after_step: int = 0):
         "Go on after `after_step`: records of later steps are dropped from the file."
@@ -73,7 +73,7 @@ class Console:
         self.every = max(1, n_steps // 20)
         self.file = file or sys.stderr
         self.bar = tqdm(
-            total=n_steps, initial=done, unit="step", file=self.file,
+            total=n_steps, initial=done, unit="step", file=self.file, delay=1e-3,
             disable=not self.file.isatty(), dynamic_ncols=True,
         )  # fmt: skip
 
@@ -125,12 +125,10 @@ class Telemetry:
     "Writes each record to the file, the screen and, if wanted, W&B."
 
     def __init__(self, config: Config, folder: Path, done: int = 0):
-        self.sinks = [
-            JsonLines(folder / "metrics.jsonl", after_step=done),
-            Console(config.train.n_steps, done),
-        ]
+        self.sinks = [JsonLines(folder / "metrics.jsonl", after_step=done)]
         if config.telemetry.wandb_mode != "disabled":
             self.sinks.append(Wandb(config, folder))
+        self.sinks.append(Console(config.train.n_steps, done))
 
     def write(self, record: Record) -> None:
         "Write a record everywhere."
@@ -138,9 +136,10 @@ class Telemetry:
             sink.write(record)
 
     def close(self) -> None:
-        "Flush and close everything."
-        for sink in self.sinks:
-            sink.close()
+        "Flush and close everything, also where one of them fails."
+        with ExitStack() as stack:
+            for sink in self.sinks:
+                stack.callback(sink.close)
 
 # %% ../nbs/13_telemetry.ipynb #10213fda
 class Throughput:

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['copy_state', 'Run', 'start_run', 'resume_run', 'Event', 'is_due', 'run_trainer', 'run_telemetry', 'step_record',
-           'write_snapshot', 'sample', 'run_threads', 'Result', 'train']
+           'all_finite', 'write_snapshot', 'sample', 'run_threads', 'Result', 'train']
 
 # %% ../nbs/14_train.ipynb #8424d563
 import json
 import math
+import shutil
 import threading
-import time
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,10 @@ import jax
 import jax.numpy as jnp
 
 from minigpt.checkpoint import (
-    Checkpoints, create_run, load_run, manifest, params_sha256, restore, save_run,
+    Checkpoints, create_run, latest_step, load_run, manifest, params_sha256, restore,
+    save_run,
 )  # fmt: skip
-from .config import Config, InputError
+from .config import Config, InputError, require
 from .data import Corpus, load_corpus
 from .evaluate import Evaluation, evaluate
 from .loader import Channel, Worker, load_batches, supervise
@@ -40,35 +42,39 @@ class Run:
     corpus: Corpus
     step: TrainStep
     state: TrainState
-    stopping: threading.Event  # set: finish the step in flight, save, end
+    telemetry: Telemetry
+    done: int = 0  # steps done before
+    stopping: threading.Event = field(default_factory=threading.Event)  # set: end soon
 
 # %% ../nbs/14_train.ipynb #7f2d0b3e
 def start_run(config: Config, folder: Path) -> Run:
     "Prepare a new run. Raises `InputError`, and then leaves nothing behind."
     folder, step = Path(folder), TrainStep(config, data_mesh())
-    existed = folder.exists()
+    created = [p for p in (folder, *folder.parents) if not p.exists()]
     create_run(folder)
     try:
         tokenizer, corpus = load_corpus(config)
+        state = step.place(init_state(config))
+        telemetry = Telemetry(config, folder)
+        save_run(folder, config, tokenizer)
     except BaseException:
-        if not existed:
-            folder.rmdir()
+        for path in created[-1:]:
+            shutil.rmtree(path)
         raise
-    save_run(folder, config, tokenizer)
-    state = step.place(init_state(config))
-    return Run(config, folder, tokenizer, corpus, step, state, threading.Event())
+    return Run(config, folder, tokenizer, corpus, step, state, telemetry)
 
 def resume_run(folder: Path) -> Run:
     "Prepare to go on with a run from its newest checkpoint. Raises `InputError`."
     config, tokenizer = load_run(folder)
     step = TrainStep(config, data_mesh())
-    if Checkpoints(folder).latest() is None:  # it ended before it saved anything
+    if latest_step(folder) is None:  # it ended before it saved anything
         state = step.place(init_state(config))
     else:
         state = restore(folder, config, tokenizer, step.mesh)
     tokenizer, corpus = load_corpus(config, tokenizer)
-    stopping = threading.Event()
-    return Run(config, Path(folder), tokenizer, corpus, step, state, stopping)
+    folder, done = Path(folder), int(state.step)
+    telemetry = Telemetry(config, folder, done)
+    return Run(config, folder, tokenizer, corpus, step, state, telemetry, done)
 
 # %% ../nbs/14_train.ipynb #65c07fab
 class Event(NamedTuple):
@@ -99,44 +105,52 @@ def run_trainer(run: Run, batches: Channel, events: Channel) -> None:
 # %% ../nbs/14_train.ipynb #00b5d041
 def run_telemetry(run: Run, events: Channel) -> None:
     "Write events down, evaluate, sample and save: the telemetry's work."
-    done = int(run.state.step)
-    telemetry = Telemetry(run.config, run.folder, done)
-    samples = JsonLines(run.folder / "samples.jsonl", after_step=done)
-    checkpoints = Checkpoints(run.folder, run.config.train.keep_checkpoints)
-    throughput = Throughput()
-    try:
+    throughput, keep = Throughput(), run.config.train.keep_checkpoints
+    with ExitStack() as stack:  # closes all, whatever happens
+        stack.enter_context(closing(run.telemetry))
+        log = JsonLines(run.folder / "samples.jsonl", after_step=run.done)
+        samples = stack.enter_context(closing(log))
+        checkpoints = stack.enter_context(closing(Checkpoints(run.folder, keep)))
         for event in events:
-            telemetry.write(step_record(event, throughput))
+            run.telemetry.write(step_record(event, throughput))
             if event.snapshot is not None:
-                write_snapshot(run, event, telemetry, samples, checkpoints)
-    finally:
-        for sink in (telemetry, samples, checkpoints):
-            sink.close()
+                write_snapshot(run, event, samples, checkpoints)
 
 # %% ../nbs/14_train.ipynb #c04bca1b
 def step_record(event: Event, throughput: Throughput) -> dict:
     "Wait for a step's measurements. Raises `InputError` where the loss is not finite."
     values = {k: float(v) for k, v in event.metrics._asdict().items()}
     elapsed, speed = throughput.update(values["n_tokens"])
-    if not math.isfinite(values["loss"]):
-        raise InputError(
-            f"the loss of step {event.step} is {values['loss']}; the last checkpoint "
-            "is kept; try a lower optim.lr_peak in a new run"
+    for name in ("loss", "grad_norm"):
+        require(
+            math.isfinite(values[name]),
+            f"the {name} of step {event.step} is {values[name]}; the last checkpoint "
+            "is kept; try a lower optim.lr_peak in a new run",
         )
     return {"step": event.step, **values, "elapsed_s": elapsed, "tokens_per_s": speed}
 
 # %% ../nbs/14_train.ipynb #7dcc3c7c
+@jax.jit
+def all_finite(tree) -> jax.Array:
+    "Whether every number in a tree of arrays is finite."
+    return jnp.stack([jnp.isfinite(a).all() for a in jax.tree.leaves(tree)]).all()
+
 def write_snapshot(
-    run: Run, event: Event, telemetry: Telemetry, samples: JsonLines,
-    checkpoints: Checkpoints,
-) -> None:  # fmt: skip
-    "Evaluate, sample and save, as far as each is due."
+    run: Run, event: Event, samples: JsonLines, checkpoints: Checkpoints
+) -> None:
+    "Evaluate, sample and save, as far as each is due. Raises `InputError`."
     t, step, state = run.config.train, event.step, event.snapshot
     last = step == t.n_steps
+    require(
+        bool(all_finite(state.params)),
+        f"step {step} made parameters that are not finite; the last checkpoint is "
+        "kept; try a lower optim.lr_peak in a new run",
+    )
     if last or step % t.eval_every_steps == 0:
         result = evaluate(run.config, state.params, run.corpus)
         bits = result.bits_per_byte
-        telemetry.write({"step": step, "val_loss": result.loss, "bits_per_byte": bits})
+        record = {"step": step, "val_loss": result.loss, "bits_per_byte": bits}
+        run.telemetry.write(record)
     if last or step % t.sample_every_steps == 0:
         samples.write({"step": step, "text": sample(run, state.params)})
     if last or run.stopping.is_set() or step % t.checkpoint_every_steps == 0:
@@ -154,8 +168,8 @@ def sample(run: Run, params: dict) -> str:
 # %% ../nbs/14_train.ipynb #0f615683
 def run_threads(run: Run) -> bool:
     "Train to the last step, or until stopped; True if all steps were done."
-    batches, events = Channel(capacity=2), Channel(capacity=64)
-    steps = range(int(run.state.step), run.config.train.n_steps)
+    batches, events = Channel(capacity=2), Channel(capacity=8)
+    steps = range(run.done, run.config.train.n_steps)
     workers = [
         Worker(
             "loader",
