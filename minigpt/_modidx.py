@@ -233,8 +233,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'minigpt.train.run_telemetry': ('train.html#run_telemetry', 'minigpt/train.py'),
                                'minigpt.train.run_threads': ('train.html#run_threads', 'minigpt/train.py'),
                                'minigpt.train.run_trainer': ('train.html#run_trainer', 'minigpt/train.py'),
-                               'minigpt.train.sample': ('train.html#sample', 'minigpt/train.py'),
                                'minigpt.train.start_run': ('train.html#start_run', 'minigpt/train.py'),
                                'minigpt.train.step_record': ('train.html#step_record', 'minigpt/train.py'),
                                'minigpt.train.train': ('train.html#train', 'minigpt/train.py'),
+                               'minigpt.train.write_sample': ('train.html#write_sample', 'minigpt/train.py'),
                                'minigpt.train.write_snapshot': ('train.html#write_snapshot', 'minigpt/train.py')}}}

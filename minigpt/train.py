@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['copy_state', 'Run', 'start_run', 'resume_run', 'Event', 'is_due', 'run_trainer', 'run_telemetry', 'step_record',
-           'all_finite', 'write_snapshot', 'sample', 'run_threads', 'Result', 'train']
+           'all_finite', 'write_snapshot', 'write_sample', 'run_threads', 'Result', 'train']
 
 # %% ../nbs/14_train.ipynb #8424d563
 import json
@@ -45,6 +45,8 @@ class Run:
     telemetry: Telemetry
     done: int = 0  # steps done before
     stopping: threading.Event = field(default_factory=threading.Event)  # set: end soon
+    evaluation: Evaluation | None = None  # the last one
+    sample: str | None = None  # the last one
 
 # %% ../nbs/14_train.ipynb #7f2d0b3e
 def start_run(config: Config, folder: Path) -> Run:
@@ -147,16 +149,16 @@ def write_snapshot(
         "kept; try a lower optim.lr_peak in a new run",
     )
     if last or step % t.eval_every_steps == 0:
-        result = evaluate(run.config, state.params, run.corpus)
-        bits = result.bits_per_byte
-        record = {"step": step, "val_loss": result.loss, "bits_per_byte": bits}
-        run.telemetry.write(record)
+        run.evaluation = evaluate(run.config, state.params, run.corpus)
+        loss, bits = run.evaluation.loss, run.evaluation.bits_per_byte
+        run.telemetry.write({"step": step, "val_loss": loss, "bits_per_byte": bits})
     if last or step % t.sample_every_steps == 0:
-        samples.write({"step": step, "text": sample(run, state.params)})
+        run.sample = write_sample(run, state.params)
+        samples.write({"step": step, "text": run.sample})
     if last or run.stopping.is_set() or step % t.checkpoint_every_steps == 0:
         checkpoints.save(state, manifest(run.config, run.tokenizer, state))
 
-def sample(run: Run, params: dict) -> str:
+def write_sample(run: Run, params: dict) -> str:
     "A text by the model as it is now; the same seed each time."
     t = run.config.telemetry
     pieces = generate_text(
@@ -191,18 +193,15 @@ class Result(NamedTuple):
     "What a finished or stopped run comes to."
     finished: bool
     step: int
-    evaluation: Evaluation | None  # where finished
-    sample: str | None  # where finished
+    evaluation: Evaluation | None  # the last one
+    sample: str | None  # the last one
     params_sha256: str
 
 def train(run: Run) -> Result:
     "Run the threads, then tell the result."
-    finished = run_threads(run)
-    params = run.state.params
-    return Result(
-        finished,
-        int(run.state.step),
-        evaluate(run.config, params, run.corpus) if finished else None,
-        sample(run, params) if finished else None,
-        params_sha256(params),
-    )
+    finished, params = run_threads(run), run.state.params
+    if finished and run.evaluation is None:  # it had been finished before
+        run.evaluation = evaluate(run.config, params, run.corpus)
+        run.sample = write_sample(run, params)
+    step = int(run.state.step)
+    return Result(finished, step, run.evaluation, run.sample, params_sha256(params))
