@@ -37,7 +37,8 @@ def kjv_path() -> Path:
 def open_dataset(args: list, kwargs: dict):
     "`datasets.load_dataset` as a stream; of the split 'train' unless told otherwise."
     os.environ.setdefault("USE_TORCH", "0")  # saves seconds where torch is installed
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nobody is told of a run
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     from datasets import load_dataset  # takes a second, so only when text is read
 
     return load_dataset(*args, **{"split": "train", **kwargs}, streaming=True)
