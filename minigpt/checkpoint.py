@@ -8,7 +8,6 @@ __all__ = ['LIBRARIES', 'params_sha256', 'config_sha256', 'manifest', 'create_ru
 
 # %% ../nbs/12_checkpoint.ipynb #f72d9219
 import hashlib
-import json
 import logging
 import platform
 from contextlib import closing

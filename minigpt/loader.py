@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .config import Config
-from .data import Batch, Corpus, batch_at
+from .data import Corpus, batch_at
 
 # %% ../nbs/11_loader.ipynb #5ec97fc3
 class Closed(Exception):

@@ -8,7 +8,6 @@ __all__ = ['running_mean', 'plot_loss', 'attention_maps', 'token_labels', 'plot_
 # %% ../nbs/18_plots.ipynb #0a4419d9
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np

@@ -7,7 +7,6 @@ __all__ = ['copy_state', 'Run', 'start_run', 'resume_run', 'Event', 'is_due', 'r
            'all_finite', 'write_snapshot', 'write_sample', 'run_threads', 'Result', 'train']
 
 # %% ../nbs/14_train.ipynb #8424d563
-import json
 import math
 import shutil
 import threading
@@ -23,7 +22,7 @@ from minigpt.checkpoint import (
     Checkpoints, create_run, latest_step, load_run, manifest, params_sha256, restore,
     save_run,
 )  # fmt: skip
-from .config import Config, InputError, require
+from .config import Config, require
 from .data import Corpus, load_corpus
 from .evaluate import Evaluation, evaluate
 from .loader import Channel, Worker, load_batches, supervise
