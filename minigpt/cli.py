@@ -154,7 +154,7 @@ Example:
 @click.option("--prompt", default="In the beginning", help="How the text starts.")
 @click.option("--temperature", default=0.8, help="Below 1: bolder; 0: most probable.")
 @click.option("--top-p", default=0.95, help="Keep the likeliest tokens up to this sum.")
-@click.option("--top-k", type=SIZE, default=0, help="Keep the K likeliest tokens; 0: all.")
+@click.option("--top-k", type=SIZE, default=0, help="Keep the K likeliest; 0: all.")
 @click.option("--min-p", default=0.0, help="Keep tokens of this share of the best.")
 @click.option("--max-new-tokens", type=SIZE, default=200, help="Longest continuation.")
 @click.option("--seed", type=SIZE, default=0, help="The same seed gives the same text.")
