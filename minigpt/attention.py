@@ -26,7 +26,7 @@ def softmax(scores: Array) -> Array:
     scores = scores.astype(jnp.float32)
     largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
     weights = jnp.exp(scores - largest)
-    return weights / weights.sum(axis=-1, keepdims=True)
+    return weights * jax.lax.reciprocal(weights.sum(axis=-1, keepdims=True))
 
 # %% ../nbs/04_attention.ipynb #3b600261
 def attention_weights(
@@ -38,9 +38,11 @@ def attention_weights(
     B, T, N, H = q_BxTxNxH.shape
     K = k_BxSxKxH.shape[2]
     q_BxTxKxGxH = q_BxTxNxH.reshape(B, T, K, N // K, H) * H**-0.5
-    scores = jnp.einsum("btkgh,bskh->bkgts", q_BxTxKxGxH, k_BxSxKxH)
-    lowest = jnp.finfo(jnp.float32).min
-    return softmax(jnp.where(mask_TxS, scores.astype(jnp.float32), lowest))
+    scores = jnp.einsum(
+        "btkgh,bskh->bkgts", q_BxTxKxGxH, k_BxSxKxH,
+        preferred_element_type=jnp.float32,
+    )  # fmt: skip
+    return softmax(jnp.where(mask_TxS, scores, jnp.finfo(jnp.float32).min))
 
 # %% ../nbs/04_attention.ipynb #a4467b38
 def attention(

@@ -135,11 +135,13 @@ def train(config_path, seed, save_directory, load, overrides):
 # %% ../nbs/19_cli.ipynb #ff85d68f
 def load_model(load: str):
     "Config, tokenizer and parameters of a run. Raises `InputError`."
-    from minigpt.checkpoint import load_run, restore
+    from minigpt.checkpoint import damages, load_run, restore
     from minigpt.step import data_mesh
     config, tokenizer = load_run(Path(load))
-    state = restore(Path(load), config, tokenizer, data_mesh(1))
-    return config, tokenizer, state.params
+    restored = restore(Path(load), config, tokenizer, data_mesh(1))
+    for line in damages(restored):
+        click.echo(line, err=True)
+    return config, tokenizer, restored.state.params
 
 GENERATE_EXAMPLE = """
 \b

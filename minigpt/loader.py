@@ -9,7 +9,9 @@ __all__ = ['Closed', 'Channel', 'Worker', 'supervise', 'wait_for', 'load_batches
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .config import Config
@@ -105,5 +107,12 @@ def load_batches(
     output: Channel,
 ) -> None:
     "Put (step, batch) for each step into `output`: the loader's work."
-    for step in steps:
-        output.put((step, batch_at(corpus, config, step)))
+    pending, n_threads = deque(), config.data.loader_threads
+    with ThreadPoolExecutor(n_threads) as pool:
+        for step in steps:
+            pending.append((step, pool.submit(batch_at, corpus, config, step)))
+            if len(pending) == n_threads:
+                first, batch = pending.popleft()
+                output.put((first, batch.result()))
+        for step, batch in pending:
+            output.put((step, batch.result()))

@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['INIT_STD', 'KeysValues', 'weight', 'residual_scale', 'Norm', 'dropout', 'SelfAttention', 'FeedForward', 'Block',
-           'Embedding', 'GPT', 'graph_definition', 'init_params', 'forward', 'count_parameters']
+           'Embedding', 'GPT', 'graph_definition', 'draw_params', 'init_params', 'forward', 'count_parameters']
 
 # %% ../nbs/06_model.ipynb #f6ffe62d
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from .amp import product
 from .attention import attention, causal_mask
 from .config import ModelConfig
+from .remat import with_remat
 from .rotary import apply_rotary, rotary_angles
 from .swiglu import gelu_ffn, swiglu_ffn
 
@@ -72,9 +74,12 @@ class SelfAttention(nnx.Module):
         "Queries (B, T, N, H), keys and values (B, T, K, H); the first two rotated."
         c, split = self.c, (*x.shape[:2], -1, self.c.head_dim)
         angles = rotary_angles(positions, c.rotary_dim, c.rope_theta)
-        q = apply_rotary((x @ self.query[...]).reshape(split), angles, c.rope_pairing)
-        k = apply_rotary((x @ self.key[...]).reshape(split), angles, c.rope_pairing)
-        return q, k, (x @ self.value[...]).reshape(split)
+        q, k, v = (
+            product(x, weight[...]).reshape(split)
+            for weight in (self.query, self.key, self.value)
+        )
+        q = apply_rotary(q, angles, c.rope_pairing)
+        return q, apply_rotary(k, angles, c.rope_pairing), v
 
     def __call__(
         self, x: Array, positions: Array, past: KeysValues | None = None
@@ -87,7 +92,7 @@ class SelfAttention(nnx.Module):
         keys_at = positions if past is None else jnp.arange(k.shape[1])
         mask = causal_mask(positions, keys_at, self.c.seq_len)
         mixed = attention(q, k, v, mask)
-        return mixed.reshape(*x.shape[:2], -1) @ self.out[...], (k, v)
+        return product(mixed.reshape(*x.shape[:2], -1), self.out[...]), (k, v)
 
 # %% ../nbs/06_model.ipynb #ee386a7e
 class FeedForward(nnx.Module):
@@ -101,9 +106,10 @@ class FeedForward(nnx.Module):
         self.down = weight(rngs, c.d_ff, c.d_model, scale=residual_scale(c))
 
     def __call__(self, x: Array) -> Array:
+        up, down = self.up[...].astype(x.dtype), self.down[...].astype(x.dtype)
         if self.gated:
-            return swiglu_ffn(x, self.gate[...], self.up[...], self.down[...])
-        return gelu_ffn(x, self.up[...], self.down[...])
+            return swiglu_ffn(x, self.gate[...].astype(x.dtype), up, down)
+        return gelu_ffn(x, up, down)
 
 # %% ../nbs/06_model.ipynb #facd8a96
 class Block(nnx.Module):
@@ -133,7 +139,7 @@ class Embedding(nnx.Module):
 
     def __init__(self, c: ModelConfig, rngs: nnx.Rngs):
         self.factorised = c.d_embedding < c.d_model
-        self.tied = c.tie_word_embeddings
+        self.tied, self.dtype = c.tie_word_embeddings, c.compute_dtype
         self.table = weight(rngs, c.vocab_size, c.d_embedding)
         if self.factorised:
             self.widen = weight(rngs, c.d_embedding, c.d_model)
@@ -142,20 +148,20 @@ class Embedding(nnx.Module):
             self.head = weight(rngs, c.vocab_size, c.d_embedding)
 
     def embed(self, tokens: Array) -> Array:
-        x = self.table[...][tokens]
-        return x @ self.widen[...] if self.factorised else x
+        x = self.table[...][tokens].astype(self.dtype)
+        return product(x, self.widen[...]) if self.factorised else x
 
     def logits(self, x: Array) -> Array:
-        x = x @ self.narrow[...] if self.factorised else x
-        head = self.table[...] if self.tied else self.head[...]
-        return jnp.einsum("btd,vd->btv", x, head).astype(jnp.float32)
+        x = product(x, self.narrow[...]) if self.factorised else x
+        head = (self.table[...] if self.tied else self.head[...]).astype(x.dtype)
+        return jnp.einsum("btd,vd->btv", x, head, preferred_element_type=jnp.float32)
 
 # %% ../nbs/06_model.ipynb #6f5ea768
 class GPT(nnx.Module):
     "A decoder-only transformer."
 
     def __init__(self, c: ModelConfig, rngs: nnx.Rngs):
-        self.rate = c.dropout
+        self.rate, self.remat = c.dropout, c.remat
         self.embedding = Embedding(c, rngs)
         self.blocks = nnx.List([Block(c, rngs) for _ in range(c.n_layers)])
         self.norm = Norm(c)
@@ -177,7 +183,7 @@ class GPT(nnx.Module):
         x = dropout(self.embedding.embed(tokens), self.rate, keys[-1])
         kept = []
         for block, kv, block_key in zip(self.blocks, pasts, keys[:-1], strict=True):
-            x, kv = block(x, positions, kv, block_key)
+            x, kv = with_remat(block.__call__, self.remat)(x, positions, kv, block_key)
             kept.append(kv)
         return self.embedding.logits(self.norm(x)), kept
 
@@ -188,12 +194,15 @@ def graph_definition(c: ModelConfig) -> nnx.GraphDef:
     abstract = nnx.eval_shape(lambda: GPT(c, nnx.Rngs(0)))
     return nnx.split(abstract, nnx.Param, ...)[0]
 
+@partial(jax.jit, static_argnums=0)
+def draw_params(c: ModelConfig, key: Array) -> dict:
+    "Fresh parameters from a random key."
+    model = GPT(c, nnx.Rngs(params=key))
+    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+
 def init_params(c: ModelConfig, seed: int) -> dict:
     "Fresh parameters: a nested dict of float32 arrays, the same for the same seed."
-    def init(key):
-        model = GPT(c, nnx.Rngs(params=key))
-        return nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    return jax.jit(init)(jax.random.key(seed))
+    return draw_params(c, jax.random.key(seed))
 
 def forward(c: ModelConfig, params: dict, tokens: Array, **kwargs):
     "`GPT.__call__` as a pure function of its parameters."

@@ -70,7 +70,10 @@ def choose(
 def empty_cache(c: ModelConfig, length: int) -> list[KeysValues]:
     "Room for the keys and values of `length` tokens, for each layer."
     shape = (1, length, c.n_kv_heads, c.head_dim)
-    return [(jnp.zeros(shape), jnp.zeros(shape)) for _ in range(c.n_layers)]
+    return [
+        (jnp.zeros(shape, c.compute_dtype), jnp.zeros(shape, c.compute_dtype))
+        for _ in range(c.n_layers)
+    ]
 
 @partial(jax.jit, static_argnums=(0, 7), donate_argnums=3)
 def next_token(

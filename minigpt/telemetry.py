@@ -26,7 +26,11 @@ Record = dict[str, Any]  # such as {'step': 1, 'loss': 7.6}
 def read_records(path: Path) -> list[Record]:
     "The records of a JSON-lines file; a last line that was cut off is left out."
     data = Path(path).read_bytes() if Path(path).exists() else b""
-    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+    lines = data.split(b"\n")[:-1]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}; mend or remove that line") from error
 
 # %% ../nbs/13_telemetry.ipynb #1bf3747b
 class JsonLines:
@@ -49,6 +53,10 @@ class JsonLines:
         "Append one record."
         self.file.write(self.line(record))
 
+    def sync(self) -> None:
+        "Come back when all records are on the disk itself."
+        os.fsync(self.file.fileno())
+
     def close(self) -> None:
         self.file.close()
 
@@ -60,7 +68,10 @@ def describe(record: Record) -> str:
         "grad_norm": "gradient {:.2f}", "tokens_per_s": "{:,.0f} tokens/s",
         "val_loss": "validation loss {:.4f}", "bits_per_byte": "{:.4f} bits per byte",
     }  # fmt: skip
-    parts = [text.format(record[k]) for k, text in formats.items() if k in record]
+    known = {k: v for k, v in record.items() if k in formats and v is not None}
+    parts = [formats[k].format(v) for k, v in known.items()]
+    if record.get("skipped_steps"):
+        parts.append(f"{record['skipped_steps']} skipped")
     return f"step {record['step']:>6}  " + "  ".join(parts)
 
 describe({"step": 7, "loss": 7.25, "tokens_per_s": 12345.6})
@@ -81,9 +92,11 @@ class Console:
         "Show a record."
         if "loss" in record:
             self.bar.update(record["step"] - self.bar.n)
+            loss = "none" if record["loss"] is None else f"{record['loss']:.3f}"
             speed = f"{record['tokens_per_s']:,.0f} tokens/s"
-            self.bar.set_postfix_str(f"loss {record['loss']:.3f}, {speed}")
-        if "val_loss" in record or record["step"] % self.every == 0:
+            self.bar.set_postfix_str(f"loss {loss}, {speed}")
+        regular = "loss" in record and record["step"] % self.every == 0
+        if regular or "val_loss" in record:
             tqdm.write(describe(record), file=self.file)
 
     def close(self) -> None:
@@ -96,9 +109,10 @@ class Wandb:
     def __init__(self, config: Config, folder: Path):
         import wandb  # takes a second, so only where it is wanted
 
-        id_path = folder / "wandb_id"
+        id_path, draft = folder / "wandb_id", folder / "wandb_id.tmp"
         if not id_path.exists():
-            id_path.write_text(f"{folder.name}-{time.time_ns():x}")
+            draft.write_text(f"{folder.name}-{time.time_ns():x}")
+            os.replace(draft, id_path)
         try:
             self.run = wandb.init(
                 project=config.telemetry.wandb_project, dir=folder, name=folder.name,
@@ -134,6 +148,10 @@ class Telemetry:
         "Write a record everywhere."
         for sink in self.sinks:
             sink.write(record)
+
+    def sync(self) -> None:
+        "See to it that what was written survives a power cut."
+        self.sinks[0].sync()
 
     def close(self) -> None:
         "Flush and close everything, also where one of them fails."
