@@ -87,11 +87,16 @@ def check_outputs(folder: Path) -> None:
         assert path.stat().st_size < 500_000, f"{path.name} is over 500 KB"
 
 
-def check_version(folder: Path) -> None:
-    """The installed package has the version of settings.ini."""
+def read_settings() -> configparser.SectionProxy:
+    """What settings.ini says."""
     settings = configparser.ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")
-    expected, found = settings["DEFAULT"]["version"], version("minigpt")
+    return settings["DEFAULT"]
+
+
+def check_version(folder: Path) -> None:
+    """The installed package has the version of settings.ini."""
+    expected, found = read_settings()["version"], version("minigpt")
     assert found == expected, f"settings.ini says {expected}, installed is {found}"
 
 
@@ -105,8 +110,9 @@ def check_wheel(folder: Path) -> None:
         (points,) = (n for n in wheel.namelist() if n.endswith("entry_points.txt"))
         commands = wheel.read(points).decode()
     assert names == {f"minigpt/{path.name}" for path in (ROOT / "minigpt").glob("*.py")}
-    for command in ("minigpt_train", "minigpt_generate", "minigpt_evaluate"):
-        assert command in commands, f"{command} is no command of the wheel"
+    for line in read_settings()["console_scripts"].split():
+        name, function = line.split("=")
+        assert f"{name} = {function}" in commands, f"{name} is no command of the wheel"
 
 
 def notebook(path: Path) -> Callable[[Path], None]:

@@ -35,7 +35,8 @@ from .data import Corpus
 from .step import TrainState, init_state
 from .tokenizer import TextTokenizer, load_tokenizer
 
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax tells of every save
+for name in ("absl", "asyncio"):  # Orbax tells of every save, and of each failure twice
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 # %% ../nbs/12_checkpoint.ipynb #92932ae4
 def tree_sha256(tree) -> str:
@@ -78,20 +79,21 @@ def certificate(config: Config, state: TrainState) -> dict[str, Any]:
 LIBRARIES = "jax jaxlib flax optax numpy tokenizers datasets minigpt".split()
 VECTORS = {"avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve"}
 
-def surroundings() -> dict[str, Any]:
+def surroundings(config: Config) -> dict[str, Any]:
     "What the bits may depend on besides the configuration."
     cpuinfo = Path("/proc/cpuinfo")
     words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    kind, exact = jax.devices()[0].device_kind, config.train.reduction == "exact"
     return {
-        "device": jax.devices()[0].device_kind,
+        "device": kind if exact else f"{jax.device_count()} of {kind}",
         "processor": " ".join([platform.machine(), *sorted(VECTORS & words)]),
         "threads": os.environ.get("NPROC", "unset"),
         **{name: version(name) for name in LIBRARIES},
     }
 
-def changes(saved: dict) -> list[str]:
+def changes(saved: dict, config: Config) -> list[str]:
     "A line for each thing around us that is not as in a manifest."
-    now = surroundings()
+    now = surroundings(config)
     return [
         f"saved with {name} {was}, here is {now.get(name)}; across the two, equal "
         "bytes are not promised"
@@ -107,7 +109,7 @@ def manifest(
         "config_sha256": config_sha256(config),
         "tokenizer_sha256": tokenizer.sha256,
         "corpus_sha256": corpus_sha256,
-        "surroundings": surroundings(),
+        "surroundings": surroundings(config),
     }
     return content | {"sha256": json_sha256(content)}
 
@@ -285,7 +287,10 @@ def restore(
             raise
         except Exception as error:  # a damaged file can raise anything
             damaged[number] = one_line(error)
-    raise InputError(f"no checkpoint in {folder} can be read: {damaged}")
+    raise InputError(
+        f"no checkpoint in {folder} can be read: {damaged}; start again: minigpt_train "
+        f"--config-path {folder}/config.yaml --save-directory OTHER"
+    )
 
 def damages(restored: Restored) -> list[str]:
     "A line for each checkpoint that is damaged."

@@ -346,13 +346,15 @@ def child() -> None:
 
 def how_it_ended(returncode: int, stderr: str) -> str:
     "A word on the end of a child. Raises `RuntimeError` unless it was the memory."
-    last = (stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
-    signs = ("out of memory", "resource_exhausted", "memoryerror", "bad_alloc")
+    signs = ("out of memory", "exhausted", "memoryerror", "bad_alloc", "allocate")
+    lines = stderr.strip().splitlines()
+    told = [line for line in lines if any(sign in line.lower() for sign in signs)]
     if returncode == 0:
         return "finished"
-    if any(sign in last.lower() for sign in signs):
-        return f"out of memory: {last}"
+    if told:
+        return f"out of memory: {told[-1].strip()[:200]}"
     if returncode < 0:
+        last = lines[-1][:200] if lines else "it said nothing"
         return f"killed by signal {-returncode}, as for want of memory: {last}"
     raise RuntimeError(f"the trial failed, and not for want of memory: {stderr}")
 

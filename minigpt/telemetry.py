@@ -8,6 +8,7 @@ __all__ = ['Record', 'read_records', 'JsonLines', 'describe', 'Console', 'Wandb'
 # %% ../nbs/13_telemetry.ipynb #5c364310
 import json
 import os
+import secrets
 import sys
 import time
 from collections import deque
@@ -25,12 +26,16 @@ Record = dict[str, Any]  # such as {'step': 1, 'loss': 7.6}
 
 def read_records(path: Path) -> list[Record]:
     "The records of a JSON-lines file; a last line that was cut off is left out."
-    data = Path(path).read_bytes() if Path(path).exists() else b""
-    lines = data.split(b"\n")[:-1]
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}; mend or remove that line") from error
+    data, records = Path(path).read_bytes() if Path(path).exists() else b"", []
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+            records[-1]["step"] + 0
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                f"{path}: line {number} is damaged; mend or remove it"
+            ) from None
+    return records
 
 # %% ../nbs/13_telemetry.ipynb #1bf3747b
 class JsonLines:
@@ -111,7 +116,7 @@ class Wandb:
 
         id_path, draft = folder / "wandb_id", folder / "wandb_id.tmp"
         if not id_path.exists():
-            draft.write_text(f"{folder.name}-{time.time_ns():x}")
+            draft.write_text(secrets.token_hex(8))
             os.replace(draft, id_path)
         try:
             self.run = wandb.init(
