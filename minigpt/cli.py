@@ -61,8 +61,7 @@ LARGE_PAGES = ":".join((
 
 def use_large_pages() -> None:
     "Restart the command with large pages, unless GLIBC_TUNABLES is set."
-    command = Path(sys.argv[0]).name
-    is_command = command in ("minigpt_train", "minigpt_verify")  # not a notebook
+    is_command = Path(sys.argv[0]).name.startswith("minigpt_")  # not a notebook
     if is_command and sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = LARGE_PAGES
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -86,17 +85,14 @@ def catch_signals() -> threading.Event:
 # %% ../nbs/19_cli.ipynb #e0c36b3e
 def leave_out_leftovers() -> None:
     "Do not print what becomes of reads and writes that were given up."
-    def told(show: Callable, is_leftover: Callable) -> Callable:
-        return lambda *args: None if is_leftover(*args) else show(*args)
+    show = sys.unraisablehook
 
-    def of_coroutine(unraisable) -> bool:
-        return inspect.iscoroutine(unraisable.object)
+    def show_others(unraisable) -> None:
+        of_loop = str(unraisable.exc_value) == "Event loop is closed"
+        if not of_loop and not inspect.iscoroutine(unraisable.object):
+            show(unraisable)
 
-    def of_loop(kind, error, traceback) -> bool:
-        return str(error) == "Event loop is closed"
-
-    sys.unraisablehook = told(sys.unraisablehook, of_coroutine)
-    sys.excepthook = told(sys.excepthook, of_loop)
+    sys.unraisablehook = show_others
 
 # %% ../nbs/19_cli.ipynb #c4558ee6
 def prepare(config_path, seed, save_directory, load, overrides):
@@ -295,6 +291,7 @@ def plan(config_path, tflops, mfu, measure, price, overrides):
         raise InputError("--measure finds the speed itself; leave out --tflops")
     if price is not None and not measure and tflops is None:
         raise InputError("--price needs a speed; add --tflops 312 or --measure")
+    use_large_pages()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
     seconds = None if tflops is None else p.assumed_seconds(config, tflops, mfu)
@@ -322,6 +319,7 @@ Examples:
 @exits_cleanly
 def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
     "The largest micro-batch that fits into the memory, and the settings to use it."
+    use_large_pages()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
     limit, budget = p.memory_limit(memory_gib, headroom)

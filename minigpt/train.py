@@ -55,15 +55,15 @@ class Run:
 # %% ../nbs/14_train.ipynb #7f2d0b3e
 @contextmanager
 def told_as_disk_error(folder: Path, then: str):
-    "Turn a disk that is full or read-only into an `InputError`."
+    "Turn a disk that is full or cannot be written into an `InputError`."
     try:
         yield
     except OSError as error:
         saved = saved_steps(folder)
         kept = f"the checkpoints of steps {saved} are kept; " if saved else ""
         raise InputError(
-            f"cannot write to {folder}: {error.strerror or error}; {kept}make room, "
-            f"then {then}"
+            f"cannot write to {folder}: {error.strerror or error}; {kept}make "
+            f"room, or let it be written; then {then}"
         ) from error
 
 # %% ../nbs/14_train.ipynb #c596a61c
