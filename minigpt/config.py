@@ -60,11 +60,23 @@ class DataConfig:
     "Where the text comes from."
     sources: list[SourceConfig] = field(default_factory=lambda: [SourceConfig()])
     val_fraction: float = 0.05  # share of documents held out for validation
+    val_tokens: int = 65_536  # held-out tokens that are judged, about, at most
+    shuffle_window: int = 8192  # sequences of a source that are shuffled together
+    at_end: Literal["repeat", "stop"] = "repeat"  # when a source has been used up
+    doc_mask: bool = False  # hide from each token the documents before its own
     loader_threads: int = 1  # threads that make batches
     prefetch_batches: int = 2  # batches made ahead of the trainer
+    cache_directory: str = "~/.cache/minigpt"  # of tokens, for all runs
+    cache_gib: float = 100.0  # size of the cache, at most
+    max_outage_s: float = 600.0  # how long to call for a source that fell silent
 
     def __post_init__(self):
-        check_positive(self, "data", "loader_threads prefetch_batches")
+        check_positive(
+            self,
+            "data",
+            "val_tokens shuffle_window loader_threads prefetch_batches cache_gib "
+            "max_outage_s",
+        )
         require(len(self.sources) > 0, "data.sources is empty; try [{args: [kjv]}]")
         require(
             0 < self.val_fraction < 1,
@@ -76,7 +88,8 @@ class DataConfig:
 class TokenizerConfig:
     "How text becomes integers."
     kind: Literal["train", "file", "hub"] = "train"
-    name: str = ""  # the file's path, or the name on the hub
+    name: str = ""  # path of a file or folder, or name on the hub
+    revision: str = "main"  # on the hub: a branch, a tag or a commit
     end_token: str = "<|endoftext|>"  # stands between documents
 
     def __post_init__(self):
@@ -302,7 +315,9 @@ class Config:
 
 # %% ../nbs/00_config.ipynb #36df836d
 WATCHING = (
-    "data.loader_threads", "data.prefetch_batches", "train.eval_every_steps",
+    "data.loader_threads", "data.prefetch_batches", "data.cache_directory",
+    "data.cache_gib", "data.max_outage_s", "data.val_tokens",
+    "train.eval_every_steps",
     "train.sample_every_steps", "train.certify_every_steps",
     "train.checkpoint_every_steps", "train.keep_checkpoints", "telemetry.",
 )  # fmt: skip
