@@ -139,15 +139,22 @@ class CacheFiles:
         self.train.write(0, np.array([end_id], dtype))
         nothing = np.zeros(1, COMMIT)
         nothing["n_tokens"] = 1
-        self.n_commits, self.last, self.state = 0, nothing[0], None
+        self.take(0, nothing[0], None)
         self.refresh()
+
+    def take(self, n_commits: int, last: np.void, state: dict | None) -> None:
+        "Remember the last commit; its numbers as plain ones, which are read often."
+        self.n_commits, self.last, self.state = n_commits, last, state
+        self.n_tokens, self.n_val_tokens = int(last["n_tokens"]), int(last["n_val_tokens"])
+        self.ended = bool(last["ended"])
 
     def refresh(self) -> None:
         "Take notice of what has been committed, by whatever process."
         if self.state_path.exists():
             state = json.loads(self.state_path.read_text())
-            n, self.state = state["n_commits"], state["stream"]
-            self.n_commits, self.last = n, self.record(n)
+            self.take(
+                state["n_commits"], self.record(state["n_commits"]), state["stream"]
+            )
 
     def record(self, number: int) -> np.void:
         "The record of a commit; the first one has number 1."
@@ -180,24 +187,23 @@ class CacheFiles:
     def commit(self, encoded: Encoded, group: Group) -> None:
         "Add a group: all of it, or nothing."
         new, n = self.next_record(encoded, group.ended), self.n_commits + 1
-        self.train.write(int(self.last["n_tokens"]), encoded.train)
-        self.val.write(int(self.last["n_val_tokens"]), encoded.val)
+        self.train.write(self.n_tokens, encoded.train)
+        self.val.write(self.n_val_tokens, encoded.val)
         self.add_val_documents(encoded.val_documents)
         self.commits.write(n - 1, np.array([new]))
         draft = self.folder / f"state.{os.getpid()}.tmp"
         draft.write_text(json.dumps({"n_commits": n, "stream": group.state}))
         os.replace(draft, self.state_path)
-        self.n_commits, self.last, self.state = n, new, group.state
+        self.take(n, new, group.state)
 
     def check(self) -> None:
         "Compute the last digest again. Raises `InputError` where it is another."
-        n, last = self.n_commits, self.last
+        n = self.n_commits
         old = self.record(n - 1) if n > 1 else np.zeros(1, COMMIT)[0]
-        start = max(int(old["n_tokens"]), 1)
-        train = self.train[start : int(last["n_tokens"])]
-        val = self.val[int(old["n_val_tokens"]) : int(last["n_val_tokens"])]
+        train = self.train[max(int(old["n_tokens"]), 1) : self.n_tokens]
+        val = self.val[int(old["n_val_tokens"]) : self.n_val_tokens]
         require(
-            n == 0 or self.digest(old, train, val) == last["sha256"].tobytes(),
+            n == 0 or self.digest(old, train, val) == self.last["sha256"].tobytes(),
             f"the token cache {self.folder} is damaged; delete it: it is made again",
         )
 
@@ -221,9 +227,9 @@ class Filler(threading.Thread):
 
     def hungry(self) -> bool:
         "Whether something that is wanted is not there, and can still come."
-        last = self.files.last
-        short = last["n_tokens"] < self.wanted or last["n_val_tokens"] < self.val_wanted
-        return bool(short and not last["ended"] and not self.closing.is_set())
+        files = self.files
+        short = files.n_tokens < self.wanted or files.n_val_tokens < self.val_wanted
+        return short and not files.ended and not self.closing.is_set()
 
     def run(self) -> None:
         try:
@@ -324,22 +330,27 @@ class TokenCache:
 
     def want(self, n_tokens: int, n_val_tokens: int = 0) -> bool:
         "Ask for tokens; True if they are there, or all that there will be."
-        filler, last = self.filler, self.files.last
+        files, filler = self.files, self.filler
+        if files.ended:
+            return True
         filler.wanted = max(filler.wanted, n_tokens)
         filler.val_wanted = max(filler.val_wanted, n_val_tokens)
-        enough = last["n_tokens"] >= n_tokens and last["n_val_tokens"] >= n_val_tokens
-        return bool(enough or last["ended"])
+        return files.n_tokens >= n_tokens and files.n_val_tokens >= n_val_tokens
+
+    def wait_a_little(self) -> None:
+        "Give the filler time. Raises what has ended it, or `CacheClosed`."
+        if self.filler.error is not None:
+            raise self.filler.error
+        if self.filler.closing.is_set():
+            raise CacheClosed
+        time.sleep(0.01)
 
     def wait(self, n_tokens: int, n_val_tokens: int = 0) -> int:
         "Wait for tokens; how many there are. Raises `InputError`, `CacheClosed`."
         while not self.want(n_tokens, n_val_tokens):
-            if self.filler.error is not None:
-                raise self.filler.error
-            if self.filler.closing.is_set():
-                raise CacheClosed
-            time.sleep(0.01)
+            self.wait_a_little()
         self.want(n_tokens + self.lead)
-        return int(self.files.last["n_tokens"])
+        return self.files.n_tokens
 
     def held_out(self, n_tokens: int) -> HeldOut:
         "The first held-out documents with so many tokens, or all; waited for."
@@ -349,6 +360,12 @@ class TokenCache:
         n = min(int(np.searchsorted(ends["n_tokens"], n_tokens)) + 1, n)
         n_tokens, n_bytes = ends[n - 1].tolist() if n else (0, 0)
         return HeldOut(self.files.val[0:n_tokens], n_bytes)
+
+    def begins_with(self, n_commits: int, sha256: bytes) -> bool:
+        "Whether the first commits are there and have this digest."
+        if not 0 < n_commits <= self.files.n_commits:
+            return n_commits == 0
+        return self.files.record(n_commits)["sha256"].tobytes() == sha256
 
     def close(self) -> None:
         "Stop filling. What has been committed stays."

@@ -15,7 +15,9 @@ from flax import nnx
 from jax import Array
 
 from .amp import product
-from .attention import attention, causal_mask
+from minigpt.attention import (
+    attention, causal_mask, document_mask, document_positions,
+)  # fmt: skip
 from .config import ModelConfig
 from .remat import with_remat
 from .rotary import apply_rotary, rotary_angles
@@ -82,15 +84,22 @@ class SelfAttention(nnx.Module):
         return q, apply_rotary(k, angles, c.rope_pairing), v
 
     def __call__(
-        self, x: Array, positions: Array, past: KeysValues | None = None
+        self,
+        x: Array,
+        positions: Array,
+        past: KeysValues | None = None,
+        documents: Array | None = None,  # (B, T): those to be kept apart
     ) -> tuple[Array, KeysValues]:
-        q, k, v = self.project(x, positions)
+        turns = positions if documents is None else document_positions(documents)
+        q, k, v = self.project(x, turns)
         if past is not None:
             at = (0, positions[0], 0, 0)
             k = jax.lax.dynamic_update_slice(past[0], k, at)
             v = jax.lax.dynamic_update_slice(past[1], v, at)
         keys_at = positions if past is None else jnp.arange(k.shape[1])
         mask = causal_mask(positions, keys_at, self.c.seq_len)
+        if documents is not None:
+            mask = mask & document_mask(documents)
         mixed = attention(q, k, v, mask)
         return product(mixed.reshape(*x.shape[:2], -1), self.out[...]), (k, v)
 
@@ -127,9 +136,11 @@ class Block(nnx.Module):
         positions: Array,  # (T,)
         past: KeysValues | None = None,
         key: Array | None = None,  # for dropout
+        documents: Array | None = None,  # (B, T): those to be kept apart
     ) -> tuple[Array, KeysValues]:
         keys = (None, None) if key is None else jax.random.split(key)
-        looked, kv = self.attention(self.attention_norm(x), positions, past)
+        normed = self.attention_norm(x)
+        looked, kv = self.attention(normed, positions, past, documents)
         x = x + dropout(looked, self.rate, keys[0])
         return x + dropout(self.ffn(self.ffn_norm(x)), self.rate, keys[1]), kv
 
@@ -172,6 +183,7 @@ class GPT(nnx.Module):
         start: Array | int = 0,  # position of the first token
         past: list[KeysValues] | None = None,  # one a layer, with room for all tokens
         key: Array | None = None,  # for dropout; None: none
+        documents: Array | None = None,  # (B, T) integers: kept apart; None: seen as one
     ) -> tuple[Array, list[KeysValues]]:  # logits (B, T, V) float32; keys and values
         "Logits of the token after each token."
         n_layers = len(self.blocks)
@@ -183,7 +195,8 @@ class GPT(nnx.Module):
         x = dropout(self.embedding.embed(tokens), self.rate, keys[-1])
         kept = []
         for block, kv, block_key in zip(self.blocks, pasts, keys[:-1], strict=True):
-            x, kv = with_remat(block.__call__, self.remat)(x, positions, kv, block_key)
+            layer = with_remat(block.__call__, self.remat)
+            x, kv = layer(x, positions, kv, block_key, documents)
             kept.append(kv)
         return self.embedding.logits(self.norm(x)), kept
 

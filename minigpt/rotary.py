@@ -13,14 +13,14 @@ from jax import Array
 
 # %% ../nbs/03_rotary.ipynb #158e6fa4
 def rotary_angles(
-    positions: Array,  # (T,) integers
+    positions: Array,  # (..., T) integers
     rotary_dim: int,  # channels that rotate; even
     theta: float,  # base of the geometric series of angles
-) -> Array:  # (T, rotary_dim / 2) float32, radians
+) -> Array:  # (..., T, rotary_dim / 2) float32, radians
     "The angle of each pair of channels at each position (Su et al., eq. 15)."
     pair = jnp.arange(0, rotary_dim, 2, dtype=jnp.float32)
     per_token = theta ** (-pair / rotary_dim)
-    return positions.astype(jnp.float32)[:, None] * per_token
+    return positions.astype(jnp.float32)[..., None] * per_token
 
 # %% ../nbs/03_rotary.ipynb #8518a156
 Pairing = Literal["half", "interleaved"]
@@ -41,13 +41,13 @@ def join_pairs(first: Array, second: Array, pairing: Pairing) -> Array:
 # %% ../nbs/03_rotary.ipynb #3a2f5e71
 def apply_rotary(
     x: Array,  # (..., T, N, H): positions, heads, channels
-    angles: Array,  # (T, R / 2) radians; R <= H channels rotate, the first ones
+    angles: Array,  # (..., T, R / 2) radians; R <= H channels rotate, the first ones
     pairing: Pairing = "half",
 ) -> Array:  # the shape and type of `x`
     "Rotate the pairs of channels by their angles (Su et al., eq. 13)."
     rotary_dim = 2 * angles.shape[-1]
     turning, resting = x[..., :rotary_dim], x[..., rotary_dim:]
     a, b = split_pairs(turning.astype(jnp.float32), pairing)
-    cos, sin = jnp.cos(angles)[:, None], jnp.sin(angles)[:, None]
+    cos, sin = jnp.cos(angles)[..., None, :], jnp.sin(angles)[..., None, :]
     turned = join_pairs(a * cos - b * sin, a * sin + b * cos, pairing)
     return jnp.concatenate([turned.astype(x.dtype), resting], axis=-1)

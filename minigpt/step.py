@@ -48,9 +48,10 @@ def token_losses(
     params: dict,
     tokens: Array,  # (B, T + 1): inputs and targets
     key: Array | None = None,  # for dropout
+    documents: Array | None = None,  # (B, T): those to be kept apart
 ) -> Array:  # (B, T) float32, nats
     "How surprised the model is by each next token."
-    logits, _ = forward(c, params, tokens[:, :-1], key=key)
+    logits, _ = forward(c, params, tokens[:, :-1], key=key, documents=documents)
     targets = tokens[:, 1:, None]
     chosen = jnp.take_along_axis(logits, targets, axis=-1)[..., 0]
     return jax.nn.logsumexp(logits, axis=-1) - chosen
@@ -59,7 +60,7 @@ def loss_sum(
     c: ModelConfig, params: dict, batch: Batch, key: Array | None = None
 ) -> LossSum:
     "The loss of the targets that count, as a sum."
-    losses = token_losses(c, params, batch.tokens, key)
+    losses = token_losses(c, params, batch.tokens, key, batch.documents)
     return LossSum((losses * batch.mask).sum(), batch.mask.sum())
 
 # %% ../nbs/10_step.ipynb #f623df90
@@ -252,9 +253,11 @@ class TrainStep:
     def gradients(self, state: TrainState, batch: Batch) -> Iterator[GradientSum]:
         "Sums of the first micro-batch of each device, of the second, ..."
         n = len(batch.tokens) // self.mesh.size
-        split = [a.reshape(self.mesh.size, n, *a.shape[1:]) for a in batch]
+        def shares(a):
+            return a.reshape(self.mesh.size, n, *a.shape[1:])
+        split = jax.tree.map(shares, batch)
         for i in range(n):
-            part = self.place(Batch(*(a[:, i] for a in split)), P("data"))
+            part = self.place(jax.tree.map(lambda a: a[:, i], split), P("data"))
             scale = state.loss_scale.scale
             yield self.gradient(state.params, state.step, scale, part, i, n)
 
