@@ -367,10 +367,14 @@ class TokenCache:
             return n_commits == 0
         return self.files.record(n_commits)["sha256"].tobytes() == sha256
 
-    def close(self) -> None:
-        "Stop filling. What has been committed stays."
-        atexit.unregister(self.close)
+    def stop(self) -> None:
+        "Let nobody wait any more, and begin nothing new."
         self.filler.closing.set()
+
+    def close(self) -> None:
+        "Stop, and wait for the filler to end. What has been committed stays."
+        atexit.unregister(self.close)
+        self.stop()
         self.filler.join(timeout=10)
 
 # %% ../nbs/01b_cache.ipynb #885414aa

@@ -155,7 +155,8 @@ def train(config_path, seed, save_directory, load, overrides):
     from minigpt.train import train as train_run
     n = count_parameters(run.state.params)
     click.echo(
-        f"{n:,} parameters, {sum(map(len, run.corpus.train)):,} training tokens, "
+        f"{n:,} parameters, {sum(c.files.n_tokens for c in run.corpus.train):,} "
+        f"training tokens in the cache, "
         f"{run.step.mesh.size} device(s), {run.folder}", err=True,
     )  # fmt: skip
     report(run.folder, train_run(run))

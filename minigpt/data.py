@@ -120,11 +120,16 @@ class Corpus:
     held_out: Callable[[], HeldOut]  # documents of all sources; waited for
     end_id: int = 0
 
-    def close(self) -> None:
-        "Stop whatever fills the streams; who waits for them gets `CacheClosed`."
+    def stop(self) -> None:
+        "Who waits for tokens gets `CacheClosed` from now on."
         for stream in self.train:
-            if isinstance(stream, TokenCache):
-                stream.close()
+            stream.stop()
+
+    def close(self) -> None:
+        "Stop, and wait for what fills the streams to end."
+        self.stop()
+        for stream in self.train:
+            stream.close()
 
 def batch_at(
     corpus: Corpus,

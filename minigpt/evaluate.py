@@ -16,9 +16,8 @@ import jax
 import numpy as np
 
 from .config import Config, ModelConfig
-from minigpt.data import (
-    Corpus, eval_batches, is_held_out, read_documents, take_bytes,
-)  # fmt: skip
+from .data import Corpus, eval_batches, take_bytes, with_documents
+from .sources import Documents, is_held_out
 from .step import LossSum, loss_sum, token_losses
 from .tokenizer import TextTokenizer
 
@@ -45,11 +44,14 @@ def evaluate(config: Config, params: dict, corpus: Corpus) -> Evaluation:
     "The model's loss on the held-out documents of a corpus."
     c, size = config.model, config.train.micro_batch_size
     total, n_targets = 0.0, 0
-    for batch in eval_batches(corpus.val, size, c.seq_len):
+    held_out = corpus.held_out()
+    for batch in eval_batches(held_out.tokens, size, c.seq_len):
+        if config.data.doc_mask:
+            batch = with_documents(batch, corpus.end_id)
         loss: LossSum = batch_loss(c, params, batch)
         total += float(loss.nats)
         n_targets += int(loss.n_targets)
-    return evaluation(total, n_targets, corpus.val_bytes)
+    return evaluation(total, n_targets, held_out.n_bytes)
 
 # %% ../nbs/16_evaluate.ipynb #aa01d4d3
 sequence_losses = jax.jit(token_losses, static_argnums=0)
@@ -118,7 +120,7 @@ def baselines(config: Config, n_bytes: int = 20_000_000) -> dict[str, float]:
     train, val = [], []
     for source in config.data.sources:
         share = n_bytes // len(config.data.sources)
-        for text in take_bytes(read_documents(source), share):
+        for text in take_bytes(iter(Documents(source)), share):
             held_out = is_held_out(text, config.data.val_fraction)
             (val if held_out else train).append(text)
     grams = ngram_bits_per_byte(train, val, order=6)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .cache import CacheClosed
 from .config import Config
-from .data import Corpus, batch_at
+from .data import Corpus, DataEnded, batch_at
 
 # %% ../nbs/11_loader.ipynb #5ec97fc3
 class Closed(Exception):
@@ -105,14 +106,24 @@ def load_batches(
     config: Config,
     steps: Iterable[int],
     output: Channel,
+    ended: threading.Event,  # set when the text has been used up
 ) -> None:
     "Put (step, batch) for each step into `output`: the loader's work."
     pending, n_threads = deque(), config.data.loader_threads
+
+    def hand_on() -> None:
+        step, batch = pending.popleft()
+        output.put((step, batch.result()))
+
     with ThreadPoolExecutor(n_threads) as pool:
-        for step in steps:
-            pending.append((step, pool.submit(batch_at, corpus, config, step)))
-            if len(pending) == n_threads:
-                first, batch = pending.popleft()
-                output.put((first, batch.result()))
-        for step, batch in pending:
-            output.put((step, batch.result()))
+        try:
+            for step in steps:
+                pending.append((step, pool.submit(batch_at, corpus, config, step)))
+                if len(pending) == n_threads:
+                    hand_on()
+            while pending:
+                hand_on()
+        except DataEnded:
+            ended.set()
+        except CacheClosed:
+            return

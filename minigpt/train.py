@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['copy_state', 'finite_params', 'Run', 'told_as_disk_error', 'start_run', 'tell_changes', 'resume_run', 'Event',
            'is_due', 'run_trainer', 'run_telemetry', 'measurements', 'step_record', 'Watch', 'write_snapshot',
-           'write_sample', 'run_threads', 'Result', 'train']
+           'certify', 'save', 'write_evaluation', 'write_sample', 'run_threads', 'Result', 'train']
 
 # %% ../nbs/14_train.ipynb #8424d563
 import math
@@ -22,12 +22,13 @@ import jax
 import jax.numpy as jnp
 
 from .amp import finite_leaves
+from .cache import CacheClosed
 from minigpt.checkpoint import (
-    Checkpoints, Restored, certificate, changes, corpus_sha256, create_run, damages,
+    Checkpoints, Restored, certificate, changes, create_run, damages,
     load_run, manifest, restore, save_run, saved_steps, set_aside, tree_sha256,
 )  # fmt: skip
 from .config import Config, InputError, require
-from .data import Corpus, load_corpus
+from .data import Corpus, check_data, data_record, load_corpus, pin_sources
 from .evaluate import Evaluation, evaluate
 from .loader import Channel, Worker, load_batches, supervise
 from .sampler import Sampling, generate_text
@@ -46,11 +47,23 @@ class Run:
     step: TrainStep
     state: TrainState
     telemetry: Telemetry
-    corpus_sha256: str
     done: int = 0  # steps done before
     stopping: threading.Event = field(default_factory=threading.Event)  # set: end soon
+    data_ended: threading.Event = field(default_factory=threading.Event)
     evaluation: Evaluation | None = None  # the last one
     sample: str | None = None  # the last one
+    written: set[tuple[str, int]] = field(default_factory=set)  # what, in which step
+
+    def first_time(self, what: str, step: int) -> bool:
+        "Whether this is done for the first time in this step."
+        known = (what, step) in self.written
+        self.written.add((what, step))
+        return not known
+
+    def stop(self) -> None:
+        "End soon; who waits for text waits no longer."
+        self.stopping.set()
+        self.corpus.stop()
 
 # %% ../nbs/14_train.ipynb #7f2d0b3e
 @contextmanager
@@ -70,6 +83,7 @@ def told_as_disk_error(folder: Path, then: str):
 def start_run(config: Config, folder: Path) -> Run:
     "Prepare a new run. Raises `InputError`, and then leaves nothing behind."
     folder, step = Path(folder), TrainStep(config, data_mesh())
+    config = pin_sources(config)
     created = [p for p in (folder, *folder.parents) if not p.exists()]
     create_run(folder)
     try:
@@ -82,8 +96,7 @@ def start_run(config: Config, folder: Path) -> Run:
         for path in created[-1:]:
             shutil.rmtree(path)
         raise
-    digest = corpus_sha256(corpus)
-    return Run(config, folder, tokenizer, corpus, step, state, telemetry, digest)
+    return Run(config, folder, tokenizer, corpus, step, state, telemetry)
 
 # %% ../nbs/14_train.ipynb #3f7391d2
 def tell_changes(folder: Path, config: Config, restored: Restored) -> None:
@@ -98,28 +111,23 @@ def resume_run(folder: Path) -> Run:
     if saved_steps(folder):  # else it ended before it saved anything
         restored = restore(folder, config, tokenizer, step.mesh)
     tokenizer, corpus = load_corpus(config, tokenizer)
-    digest = corpus_sha256(corpus)
     if restored is None:
         state = step.place(init_state(config))
     else:
         state = restored.state
-        require(
-            restored.manifest["corpus_sha256"] == digest,
-            f"the text of data.sources is not what {folder} was trained on; put the "
-            "old text back, or start another run",
-        )
+        check_data(corpus, restored.manifest["data"], folder)
         tell_changes(folder, config, restored)
     done = int(state.step)
     with told_as_disk_error(folder, f"go on: minigpt_train --load {folder}"):
         set_aside(folder, restored.damaged if restored else [])
         telemetry = Telemetry(config, folder, done)
-    return Run(config, folder, tokenizer, corpus, step, state, telemetry, digest, done)
+    return Run(config, folder, tokenizer, corpus, step, state, telemetry, done)
 
 # %% ../nbs/14_train.ipynb #65c07fab
 class Event(NamedTuple):
     "What the trainer tells the telemetry after each step."
     step: int  # steps done
-    metrics: StepMetrics
+    metrics: StepMetrics | None  # None: the batches have ended before the last step
     snapshot: TrainState | None  # a copy, where something is to be done with it
 
 def is_due(config: Config, step: int) -> bool:
@@ -136,6 +144,7 @@ copy_state = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
 
 def run_trainer(run: Run, batches: Channel, events: Channel) -> None:
     "Take batches, run steps, pass events on: the trainer's work."
+    done, due = run.config.train.n_steps, True
     for number, batch in batches:
         run.state, metrics = run.step(run.state, batch)
         done, stopping = number + 1, run.stopping.is_set()
@@ -143,6 +152,8 @@ def run_trainer(run: Run, batches: Channel, events: Channel) -> None:
         events.put(Event(done, metrics, copy_state(run.state) if due else None))
         if stopping:
             return
+    if done < run.config.train.n_steps and (run.data_ended.is_set() or not due):
+        events.put(Event(done, None, copy_state(run.state)))
 
 # %% ../nbs/14_train.ipynb #00b5d041
 def run_telemetry(run: Run, events: Channel) -> None:
@@ -156,8 +167,9 @@ def run_telemetry(run: Run, events: Channel) -> None:
         keep = run.config.train.keep_checkpoints
         checkpoints = stack.enter_context(closing(Checkpoints(run.folder, keep)))
         for event in events:
-            run.telemetry.write(step_record(event, throughput))
-            watch.look(event)
+            if event.metrics is not None:
+                run.telemetry.write(step_record(event, throughput))
+                watch.look(event)
             if event.snapshot is not None:
                 write_snapshot(run, event, samples, checkpoints)
 
@@ -218,21 +230,43 @@ def write_snapshot(
 ) -> None:
     "Evaluate, sample, certify and save, as far as each is due. Raises `InputError`."
     t, step, state = run.config.train, event.step, event.snapshot
-    last = step == t.n_steps
-    saving = last or run.stopping.is_set() or step % t.checkpoint_every_steps == 0
-    if last or step % t.eval_every_steps == 0:
-        run.evaluation = evaluate(run.config, state.params, run.corpus)
-        loss, bits = run.evaluation.loss, run.evaluation.bits_per_byte
-        run.telemetry.write({"step": step, "val_loss": loss, "bits_per_byte": bits})
-    if last or step % t.sample_every_steps == 0:
+    early = event.metrics is None
+    last = step == t.n_steps or (early and run.data_ended.is_set())
+    saving = last or early or run.stopping.is_set()
+    try:
+        if (last or step % t.eval_every_steps == 0) and run.first_time("judge", step):
+            write_evaluation(run, step, state.params)
+    except CacheClosed:  # the run is being stopped
+        pass
+    except InputError:  # the held-out text cannot be had
+        save(run, state, checkpoints)
+        raise
+    if (last or step % t.sample_every_steps == 0) and run.first_time("sample", step):
         run.sample = write_sample(run, state.params)
         samples.write({"step": step, "text": run.sample})
-    if saving or step % t.certify_every_steps == 0:
+    if saving or step % t.checkpoint_every_steps == 0:
+        save(run, state, checkpoints)
+    elif step % t.certify_every_steps == 0:
+        certify(run, state)
+
+def certify(run: Run, state: TrainState) -> None:
+    "Write the certificate of a state down, once."
+    if run.first_time("certify", int(state.step)):
         run.telemetry.write(certificate(run.config, state))
-    if saving:
+
+def save(run: Run, state: TrainState, checkpoints: Checkpoints) -> None:
+    "Certify and save a state, once."
+    certify(run, state)
+    if run.first_time("save", int(state.step)):
         run.telemetry.sync()
-        content = manifest(run.config, run.tokenizer, run.corpus_sha256, state)
-        checkpoints.save(state, content)
+        record = data_record(run.corpus)
+        checkpoints.save(state, manifest(run.config, run.tokenizer, record, state))
+
+def write_evaluation(run: Run, step: int, params: dict) -> None:
+    "Judge the model and write down how good it is."
+    run.evaluation = evaluate(run.config, params, run.corpus)
+    loss, bits = run.evaluation.loss, run.evaluation.bits_per_byte
+    run.telemetry.write({"step": step, "val_loss": loss, "bits_per_byte": bits})
 
 def write_sample(run: Run, params: dict) -> str:
     "A text by the model as it is now; the same seed each time."
@@ -245,14 +279,16 @@ def write_sample(run: Run, params: dict) -> str:
 
 # %% ../nbs/14_train.ipynb #0f615683
 def run_threads(run: Run) -> bool:
-    "Train to the last step, or until stopped; True if all steps were done."
+    "Train to the end, or until stopped; True if all was done that there was to do."
     batches = Channel(capacity=run.config.data.prefetch_batches)
     events = Channel(capacity=run.config.telemetry.max_pending)
     steps = range(run.done, run.config.train.n_steps)
     workers = [
         Worker(
             "loader",
-            lambda: load_batches(run.corpus, run.config, steps, batches),
+            lambda: load_batches(
+                run.corpus, run.config, steps, batches, run.data_ended
+            ),
             (batches,),
         ),
         Worker(
@@ -262,8 +298,8 @@ def run_threads(run: Run) -> bool:
         ),
         Worker("telemetry", lambda: run_telemetry(run, events), (events,)),
     ]
-    supervise(workers, stop=run.stopping.set)
-    return int(run.state.step) == run.config.train.n_steps
+    supervise(workers, stop=run.stop)
+    return run.data_ended.is_set() or int(run.state.step) == run.config.train.n_steps
 
 # %% ../nbs/14_train.ipynb #9f042ad3
 class Result(NamedTuple):
@@ -276,9 +312,12 @@ class Result(NamedTuple):
 
 def train(run: Run) -> Result:
     "Run the threads, then tell the result."
-    finished, params = run_threads(run), run.state.params
-    if finished and run.evaluation is None:  # it had been finished before
-        run.evaluation = evaluate(run.config, params, run.corpus)
-        run.sample = write_sample(run, params)
+    try:
+        finished, params = run_threads(run), run.state.params
+        if finished and run.evaluation is None:  # it had been finished before
+            run.evaluation = evaluate(run.config, params, run.corpus)
+            run.sample = write_sample(run, params)
+    finally:
+        run.corpus.close()
     step = int(run.state.step)
     return Result(finished, step, run.evaluation, run.sample, tree_sha256(params))

@@ -14,10 +14,10 @@ import jax
 from tqdm import tqdm
 
 from minigpt.checkpoint import (
-    certificate, changes, corpus_sha256, load_run, restore, saved_steps,
+    certificate, changes, load_run, restore, saved_steps,
 )  # fmt: skip
 from .config import Config, require
-from .data import Corpus, batch_at, load_corpus
+from .data import Corpus, batch_at, check_data, load_corpus
 from .step import TrainState, TrainStep, data_mesh, init_state
 from .telemetry import read_records
 from .train import measurements
@@ -94,10 +94,8 @@ def open_replay(
         manifest = restored.manifest
         state = restored.state if first > 0 else state
     _, corpus = load_corpus(config, tokenizer)
-    require(
-        manifest is None or manifest["corpus_sha256"] == corpus_sha256(corpus),
-        f"the text of data.sources is not what {folder} was trained on",
-    )
+    if manifest is not None:
+        check_data(corpus, manifest["data"], folder)
     return Replay(config, corpus, step, state, recorded, last, manifest)
 
 # %% ../nbs/20_exact.ipynb #c898a22b
