@@ -136,11 +136,12 @@ class CacheFiles:
         self.train, self.val = (Shards(folder, n, dtype) for n in ("train", "val"))
         self.commits = Shards(folder, "commits", COMMIT, 2**20)
         self.val_documents = Shards(folder, "val_documents", VAL_DOCUMENT, 2**20)
-        self.train.write(0, np.array([end_id], dtype))
         nothing = np.zeros(1, COMMIT)
         nothing["n_tokens"] = 1
         self.take(0, nothing[0], None)
         self.refresh()
+        if self.n_commits == 0:
+            self.train.write(0, np.array([end_id], dtype))
 
     def take(self, n_commits: int, last: np.void, state: dict | None) -> None:
         "Remember the last commit; its numbers as plain ones, which are read often."
@@ -402,7 +403,8 @@ def open_cache(
     folder = root / hashlib.sha256(key.encode()).hexdigest()[:16]
     try:
         files = CacheFiles(folder, tokenizer.dtype, tokenizer.end_id)
-        (folder / "source.json").write_text(key)
+        if files.n_commits == 0:
+            (folder / "source.json").write_text(key)
         files.check()
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):

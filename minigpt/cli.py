@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'SIZE', 'LARGE_PAGES', 'TRAIN_EXAMPLE', 'GENERATE_EXAMPLE', 'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE',
-           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'exits_cleanly', 'Command', 'use_large_pages', 'catch_signals',
-           'leave_out_leftovers', 'prepare', 'report', 'train', 'load_model', 'generate', 'echo_evaluation', 'evaluate',
-           'verify', 'plan', 'find_batch_size']
+           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'Command',
+           'Group', 'use_large_pages', 'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train',
+           'load_model', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'open_data',
+           'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../nbs/19_cli.ipynb #907008a9
 import functools
@@ -36,8 +37,8 @@ def exits_cleanly(command: Callable) -> Callable:
     return wrapped
 
 # %% ../nbs/19_cli.ipynb #491a6353
-class Command(click.Command):
-    "A command whose wrong options are told in one line."
+class OneLine:
+    "What makes a command tell of wrong options in one line."
 
     def main(self, *args, **kwargs):
         try:
@@ -48,6 +49,12 @@ class Command(click.Command):
         except click.ClickException as error:
             click.echo(f"error: {error.format_message()} (see --help)", err=True)
             sys.exit(2)
+
+class Command(OneLine, click.Command):
+    "A command of ours."
+
+class Group(OneLine, click.Group):
+    "Commands that belong together, such as `minigpt_data show`."
 
 SETTINGS = {"max_content_width": 88, "show_default": True}
 SIZE = click.IntRange(0, 2**31 - 1)
@@ -112,12 +119,14 @@ def prepare(config_path, seed, save_directory, load, overrides):
     return start_run(config, Path(save_directory or "runs/default"))
 
 # %% ../nbs/19_cli.ipynb #f22e30ec
-def report(folder: Path, result) -> None:
+def report(folder: Path, result, n_steps: int) -> None:
     "Tell how a run ended."
     if not result.finished:
         click.echo(f"stopped after step {result.step}; a checkpoint is saved")
         click.echo(f"go on:  minigpt_train --load {folder}")
         sys.exit(130)
+    if result.step < n_steps:
+        click.echo(f"the text has ended: step {result.step} of {n_steps} is the last")
     e = result.evaluation
     click.echo(f"parameters sha256 {result.params_sha256}")
     click.echo(
@@ -159,7 +168,7 @@ def train(config_path, seed, save_directory, load, overrides):
         f"training tokens in the cache, "
         f"{run.step.mesh.size} device(s), {run.folder}", err=True,
     )  # fmt: skip
-    report(run.folder, train_run(run))
+    report(run.folder, train_run(run), run.config.train.n_steps)
 
 # %% ../nbs/19_cli.ipynb #ff85d68f
 def load_model(load: str):
@@ -340,3 +349,116 @@ def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
     click.echo(
         p.confirm(p.resized(config, largest.micro_batch_size, largest.remat), limit)
     )
+
+# %% ../nbs/19_cli.ipynb #dc4eb37d
+def open_data(config_path, load, overrides):
+    "Config, tokenizer and corpus. Raises `InputError`."
+    if load is not None and (config_path or overrides):
+        raise InputError("--load goes without --config-path and key=value")
+    from minigpt.data import load_corpus, pin_sources
+    if load is None:
+        config = pin_sources(load_config(config_path, overrides))
+        return config, *load_corpus(config)
+    from minigpt.checkpoint import load_run
+    config, tokenizer = load_run(Path(load))
+    return config, *load_corpus(config, tokenizer)
+
+def of_data(command: Callable) -> Callable:
+    "The options that say which data is meant."
+    for option in (
+        click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]..."),
+        click.option("--load", help="Folder of a run, instead of a configuration."),
+        click.option("--config-path", help="YAML file; without it, the default run."),
+    ):
+        command = option(command)
+    return exits_cleanly(command)
+
+# %% ../nbs/19_cli.ipynb #f4611850
+DATA_EXAMPLE = """
+\b
+Examples:
+  minigpt_data show --step 7
+  minigpt_data measure --config-path configs/dev.yaml --steps 5
+  minigpt_data prepare --config-path configs/100M.yaml
+"""
+
+@click.group(cls=Group, context_settings=SETTINGS, epilog=DATA_EXAMPLE)
+def data():
+    "Look at the data of a run, time it, or have it ready beforehand."
+
+@data.command(cls=Command, epilog=DATA_EXAMPLE)
+@click.option("--step", type=SIZE, default=0, help="Which batch.")
+@click.option("--rows", type=SIZE, default=2, help="Sequences of it, at most.")
+@click.option("--ids", is_flag=True, help="Token ids instead of text.")
+@of_data
+def show(step, rows, ids, config_path, load, overrides):
+    "Print sequences as the model reads them, with the borders of documents."
+    config, tokenizer, corpus = open_data(config_path, load, overrides)
+    from minigpt.data_tools import show_batch
+    for text in show_batch(config, corpus, tokenizer, step, rows, ids):
+        click.echo(text)
+    corpus.close()
+
+# %% ../nbs/19_cli.ipynb #0c901e11
+@data.command(cls=Command, epilog=DATA_EXAMPLE)
+@click.option("--steps", type=SIZE, default=0, help="Also time training, so many steps.")
+@of_data
+def measure(steps, config_path, load, overrides):
+    "Print speeds, bytes per token, and shares of the sources."
+    use_large_pages()
+    config, tokenizer, corpus = open_data(config_path, load, overrides)
+    from minigpt.data_tools import measurements
+    for line in measurements(config, corpus, tokenizer, steps):
+        click.echo(line)
+    corpus.close()
+
+@data.command("prepare", cls=Command, epilog=DATA_EXAMPLE)
+@click.option("--all", "everything", is_flag=True, help="All text, not just the run's.")
+@of_data
+def prepare_data(everything, config_path, load, overrides):
+    "Fill the token cache, and stop. What is there stays, also after Ctrl-C."
+    config, _, corpus = open_data(config_path, load, overrides)
+    from minigpt.data_tools import cache_table, prepare
+    try:
+        prepare(config, corpus, everything)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on", err=True)
+        sys.exit(130)
+    finally:
+        corpus.close()
+        for line in cache_table(config, corpus):
+            click.echo(line)
+
+# %% ../nbs/19_cli.ipynb #653d5532
+TOKENIZER_EXAMPLE = """
+\b
+Example:
+  minigpt_tokenizer train --output tokenizer.json model.vocab_size=4096
+  minigpt_train --save-directory runs/a model.vocab_size=4096 \\
+      tokenizer.kind=file tokenizer.name=tokenizer.json
+"""
+
+@click.group(cls=Group, context_settings=SETTINGS, epilog=TOKENIZER_EXAMPLE)
+def tokenizer():
+    "Make a tokenizer."
+
+@tokenizer.command("train", cls=Command, epilog=TOKENIZER_EXAMPLE)
+@click.option("--config-path", help="YAML file; without it, the default run.")
+@click.option("--output", default="tokenizer.json", help="Where to write it.")
+@click.option("--megabytes", default=50, help="Text to learn from, of all sources.")
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+@exits_cleanly
+def train_tokenizer(config_path, output, megabytes, overrides):
+    "Train a tokenizer on the mix of a configuration: model.vocab_size tokens at most."
+    if megabytes < 1:
+        raise InputError(f"megabytes={megabytes} must be above 0; try 50")
+    if Path(output).exists() or not Path(output).absolute().parent.is_dir():
+        raise InputError(
+            f"{output} exists, or its folder does not; give another --output"
+        )
+    from minigpt.data import pin_sources, train_on_mix
+    config = pin_sources(load_config(config_path, overrides))
+    trained = train_on_mix(config, megabytes * 10**6)
+    Path(output).write_text(trained.to_json(), encoding="utf-8")
+    click.echo(f"{trained.vocab_size} tokens, sha256 {trained.sha256}")
+    click.echo(f"use it:  tokenizer.kind=file tokenizer.name={output}")
