@@ -287,7 +287,8 @@ class Filler(threading.Thread):
             except Unreachable as error:
                 self.coming = None
                 silent_s = time.monotonic() - start
-                if self.files.n_commits == 0 or silent_s > self.config.max_outage_s:
+                patience = self.config.max_outage_s
+                if silent_s > (patience if self.files.n_commits else min(patience, 20)):
                     raise
                 print(f"{error}; called again in {pause} s", file=sys.stderr)
             if self.closing.wait(pause):

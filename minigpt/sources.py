@@ -10,6 +10,7 @@ __all__ = ['FORMATS', 'open_dataset', 'kjv_path', 'kjv_chapters', 'Unreachable',
 # %% ../nbs/01a_sources.ipynb #0b4532cf
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -68,14 +69,16 @@ def is_remote(source: SourceConfig) -> bool:
     return on_hub(source) or any("://" in name for name in data_files(source))
 
 # %% ../nbs/01a_sources.ipynb #09df8ced
-def passes_by_itself(error: Exception) -> bool:
-    "Whether it may help to try again later."
+def passes_by_itself(error: Exception, known: bool = False) -> bool:
+    "Whether it may help to try again later; `known`: it has worked before."
     status = getattr(getattr(error, "response", None), "status_code", 503)
-    lasting = (ValueError, TypeError, LookupError, FileNotFoundError, PermissionError)
+    if isinstance(error, FileNotFoundError):
+        return known
+    lasting = (ValueError, TypeError, LookupError, PermissionError)
     return not isinstance(error, lasting) and (status >= 500 or status == 429)
 
 @contextmanager
-def told_as_source_error(source: SourceConfig):
+def told_as_source_error(source: SourceConfig, known: bool):
     "Turn whatever happens while a source is read into `InputError`, or `Unreachable`."
     try:
         yield
@@ -86,7 +89,7 @@ def told_as_source_error(source: SourceConfig):
         said = f"data.sources: cannot read {source.args} {source.kwargs}: {reason}"
         if isinstance(error, UnicodeDecodeError):
             said += "; mend the text, or set kwargs: {encoding_errors: replace}"
-        silent = is_remote(source) and passes_by_itself(error)
+        silent = is_remote(source) and passes_by_itself(error, known)
         raise (Unreachable if silent else InputError)(said) from error
 
 # %% ../nbs/01a_sources.ipynb #5c0a0560
@@ -116,7 +119,7 @@ class Documents:
         if source.args == ["kjv"]:
             self.rows = islice(kjv_chapters(), self.n_rows, None)
             return
-        with told_as_source_error(source):
+        with told_as_source_error(source, known=state is not None):
             self.stream = open_dataset(source.args, source.kwargs)
             known = state is not None and state["datasets"] == version("datasets")
             if known:
@@ -125,7 +128,7 @@ class Documents:
 
     def __iter__(self) -> Iterator[str]:
         "Yield what is left; empty documents are left out. Raises `InputError`."
-        with told_as_source_error(self.source):
+        with told_as_source_error(self.source, known=True):
             for row in self.rows:
                 self.n_rows += 1
                 if text := text_of(row, self.n_rows, self.source):
@@ -154,11 +157,14 @@ def pin(source: SourceConfig) -> SourceConfig:
         return source
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import HfApi
-    try:
-        found = HfApi().dataset_info(source.args[0], revision=revision, timeout=10)
-    except Exception as error:
-        raise InputError(no_dataset(source, error)) from error
-    return replace(source, kwargs={**source.kwargs, "revision": found.sha})
+    for pause in (1, 2, 4, 8, None):
+        try:
+            found = HfApi().dataset_info(source.args[0], revision=revision, timeout=10)
+            return replace(source, kwargs={**source.kwargs, "revision": found.sha})
+        except Exception as error:
+            if pause is None or not passes_by_itself(error):
+                raise InputError(no_dataset(source, error)) from error
+            time.sleep(pause)
 
 # %% ../nbs/01a_sources.ipynb #d171b769
 def no_dataset(source: SourceConfig, error: Exception) -> str:
