@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COMMIT', 'VAL_DOCUMENT', 'GROUP_DOCUMENTS', 'GROUP_CHARACTERS', 'RESERVE', 'Shards', 'Group', 'Encoded', 'read_group',
-           'encode_group', 'HeldOut', 'CacheFiles', 'CacheClosed', 'Filler', 'folder_bytes', 'check_room', 'TokenCache',
-           'cache_key', 'open_cache']
+           'encode_group', 'HeldOut', 'CacheFiles', 'CacheClosed', 'in_background', 'Filler', 'folder_bytes',
+           'check_room', 'TokenCache', 'cache_key', 'open_cache']
 
 # %% ../nbs/01b_cache.ipynb #47f44fab
 import atexit
@@ -16,7 +16,8 @@ import shutil
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -212,6 +213,19 @@ class CacheFiles:
 class CacheClosed(Exception):
     "Nobody is to wait for this cache any more."
 
+def in_background(function: Callable, *args) -> Future:
+    "Start a function in a thread that nobody has to wait for."
+    future = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:  # raised again by who asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="reader", daemon=True).start()
+    return future
+
 class Filler(threading.Thread):
     "Reads documents and commits their tokens, as far as they are wanted."
 
@@ -224,7 +238,7 @@ class Filler(threading.Thread):
         self.config, self.closing = config, threading.Event()
         self.error: BaseException | None = None
         self.wanted, self.val_wanted = 0, 0  # tokens
-        self.pool, self.coming, self.position = ThreadPoolExecutor(1), None, -1
+        self.coming, self.position = None, -1
 
     def hungry(self) -> bool:
         "Whether something that is wanted is not there, and can still come."
@@ -246,8 +260,6 @@ class Filler(threading.Thread):
             )
         except BaseException as error:  # raised again by who waits
             self.error = error
-        finally:
-            self.pool.shutdown(cancel_futures=True)
 
     def fill_alone(self) -> None:
         "Fill, unless another process does; then take notice of what it did."
@@ -270,13 +282,21 @@ class Filler(threading.Thread):
     def read_ahead(self) -> Group:
         "The next group; the one after it is being read from now on."
         if self.coming is None or self.position != self.files.n_commits:
-            documents = Documents(self.source, self.files.state)
-            self.coming = self.pool.submit(read_group, documents), documents
+            opened = in_background(Documents, self.source, self.files.state)
+            documents = self.wait_for(opened)
+            self.coming = in_background(read_group, documents), documents
         future, documents = self.coming
-        group = future.result()
-        self.coming = self.pool.submit(read_group, documents), documents
+        group = self.wait_for(future)
+        self.coming = in_background(read_group, documents), documents
         self.position = self.files.n_commits
         return group
+
+    def wait_for(self, future: Future):
+        "The result of a future. Raises `CacheClosed` if the filler is to end."
+        while not future.done():
+            if self.closing.wait(0.001):
+                raise CacheClosed
+        return future.result()
 
     def next_group(self) -> Group:
         "The next group, waited for. Raises `Unreachable` if it does not come."
@@ -288,8 +308,13 @@ class Filler(threading.Thread):
                 self.coming = None
                 silent_s = time.monotonic() - start
                 patience = self.config.max_outage_s
-                if silent_s > (patience if self.files.n_commits else min(patience, 20)):
+                if self.files.n_commits == 0 and silent_s > min(patience, 20):
                     raise
+                if silent_s > patience:
+                    raise Unreachable(
+                        f"{error}; it was called for {silent_s:.0f} s; when it answers "
+                        "again, go on with --load, or the same command"
+                    ) from error
                 print(f"{error}; called again in {pause} s", file=sys.stderr)
             if self.closing.wait(pause):
                 raise CacheClosed

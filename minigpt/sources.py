@@ -30,7 +30,7 @@ def open_dataset(args: list, kwargs: dict):
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     import datasets  # takes a second, so only when text is read
 
-    datasets.config.STREAMING_READ_MAX_RETRIES = 2
+    datasets.config.STREAMING_READ_MAX_RETRIES = 1
     datasets.config.STREAMING_READ_RETRY_INTERVAL = 1
     settings = {"split": "train", **kwargs}
     return datasets.load_dataset(*args, **settings, streaming=True)
@@ -171,6 +171,8 @@ def no_dataset(source: SourceConfig, error: Exception) -> str:
     "Why the hub does not tell the commit of a data set, and what may help."
     name, revision = source.args[0], source.kwargs.get("revision", "main")
     kind = type(error).__name__
+    if getattr(getattr(error, "response", None), "status_code", None) == 401:
+        kind = "RepositoryNotFoundError"  # or private: the hub does not tell which
     fixes = {
         "RevisionNotFoundError": f"has no revision {revision!r}; leave it out, or "
         "give one that the hub lists",
