@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from .cache import HeldOut, TokenCache, open_cache
 from minigpt.config import (
-    Config, InputError, SourceConfig, micro_batches_at, micro_batches_before, require,
+    Config, SourceConfig, micro_batches_at, micro_batches_before, require,
 )  # fmt: skip
+from .filler import HeldOut, TokenCache, open_cache
 from .sources import Documents, is_held_out, pin
 from minigpt.tokenizer import (
     TextTokenizer, check_vocab_size, load_tokenizer, train_tokenizer,

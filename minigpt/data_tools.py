@@ -23,12 +23,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from .cache import folder_bytes, open_cache
 from .config import Config, micro_batches_before
 from minigpt.data import (
     Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences, shuffled,
     take_bytes, whole_weights,
 )  # fmt: skip
+from .filler import folder_bytes, open_cache
 from .loader import Channel, Closed, load_batches
 from .sources import Documents
 from .step import TrainStep, data_mesh, init_state
@@ -78,14 +78,17 @@ def tokens_wanted(config: Config) -> list[int]:
 
 def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
     "Fill the caches with what the run will read, or with all there is."
-    fill(corpus.train, [2**62] * len(corpus.train) if everything else tokens_wanted(config))
+    fill(corpus.train, tokens_wanted(config))
+    if everything:
+        fill(corpus.train, [2**62] * len(corpus.train))
     corpus.held_out()
 
 def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
     "A line for each source: how much of it is there, and where."
     for source, cache in zip(config.data.sources, corpus.train):
         files, name = cache.files, " ".join(map(str, source.args))
-        size, whole = folder_bytes(files.folder) / 2**20, "all" if files.ended else "first"
+        size = folder_bytes(files.folder) / 2**20
+        whole = "all" if files.ended else "first"
         yield (
             f"{name}: {whole} {files.n_tokens:,} tokens for training, "
             f"{files.n_val_tokens:,} held out, {size:.1f} MiB in {files.folder}"
@@ -100,7 +103,8 @@ class Rate(NamedTuple):
     ratio: float  # the median of the ratios, round by round
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.ours:,.0f} and {self.peer:,.0f}, ratio {self.ratio:.2f}"
+        both = f"{self.ours:,.0f} and {self.peer:,.0f}"
+        return f"{self.name}: {both}, ratio {self.ratio:.3f}"
 
 def in_turn(
     name: str, n_units: int, ours: Callable[[], None], peer: Callable[[], None],
@@ -121,7 +125,7 @@ def in_turn(
 
 # %% ../nbs/23_data_tools.ipynb #77cbbe2a
 def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> Rate:
-    "Tokens per second into the cache of the first source, against `encode_batch` alone."
+    "Tokens per second into a cache, against `encode_batch` alone; of the first source."
     source = config.data.sources[0]
     texts = take_bytes(iter(Documents(source)), 2**24)
     groups = [texts[i : i + 1000] for i in range(0, len(texts), 1000)]
@@ -140,7 +144,8 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
     n_tokens = int(n_tokens * (1 - config.data.val_fraction) * 0.95)
     whole()
     alone()
-    return in_turn("tokens/s into the cache, encode_batch alone", n_tokens, whole, alone, n_rounds)
+    name = "tokens/s into the cache, and of encode_batch alone"
+    return in_turn(name, n_tokens, whole, alone, n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #d1a13a3a
 def measure_batches(config: Config, corpus: Corpus, seconds: float) -> float:
@@ -200,18 +205,22 @@ def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) ->
 def shares(config: Config, n: int) -> list[tuple[float, float]]:
     "For each source, its share of the first `n` sequences, and its share by weight."
     weights = tuple(source.weight for source in config.data.sources)
-    given = np.bincount([locate(i, weights)[0] for i in range(n)], minlength=len(weights))
+    sources = [locate(i, weights)[0] for i in range(n)]
+    given = np.bincount(sources, minlength=len(weights))
     return [(g / n, w / sum(weights)) for g, w in zip(given, weights)]
 
-def measurements(config: Config, corpus: Corpus, tokenizer: TextTokenizer, n_steps: int):
+def measurements(
+    config: Config, corpus: Corpus, tokenizer: TextTokenizer, n_steps: int
+) -> Iterator[str]:
     "All of it, a line at a time."
     texts = take_bytes(iter(Documents(config.data.sources[0])), 2**22)
     n_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
     yield f"bytes per token: {n_bytes / sum(map(len, tokenizer.encode(texts))):.2f}"
     for source, (given, wanted) in zip(config.data.sources, shares(config, 10_000)):
         name = " ".join(map(str, source.args))
-        yield f"share of {name}: {given:.2%} of 10,000 sequences, {wanted:.2%} by weight"
-    yield f"resume: {measure_resume(config, tokenizer, config.train.n_steps // 2):.3f} s"
+        yield f"share of {name}: {given:.3%} of 10,000 sequences, by weight {wanted:.3%}"
+    seconds = measure_resume(config, tokenizer, config.train.n_steps // 2)
+    yield f"resume in the middle: {seconds:.3f} s"
     yield f"tokens/s of batches: {measure_batches(config, corpus, 2):,.0f}"
     yield str(measure_filling(config, tokenizer, n_rounds=5))
     if n_steps:

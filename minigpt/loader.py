@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .cache import CacheClosed
 from .config import Config
 from .data import Corpus, DataEnded, batch_at
+from .filler import CacheClosed
 
 # %% ../nbs/11_loader.ipynb #5ec97fc3
 class Closed(Exception):

@@ -104,8 +104,8 @@ def text_of(row: dict, number: int, source: SourceConfig) -> str:
     found = type(row[column]).__name__
     require(
         isinstance(row[column], str | None),
-        f"data.sources: {source.args} has in row {number} of column {column!r} no text, "
-        f"but {found}; set text_column to another of {list(row)}, or mend the row",
+        f"data.sources: {source.args} has in row {number} of column {column!r} "
+        f"no text, but {found}; set text_column to another of {list(row)}, or mend the row",
     )
     return row[column] or ""
 
@@ -137,7 +137,8 @@ class Documents:
     def state(self) -> dict:
         "Where the stream stands."
         stream = self.stream.state_dict() if self.stream is not None else None
-        return {"n_rows": self.n_rows, "datasets": version("datasets"), "stream": stream}
+        known_to = version("datasets")
+        return {"n_rows": self.n_rows, "datasets": known_to, "stream": stream}
 
 # %% ../nbs/01a_sources.ipynb #c2ff4cf7
 def is_held_out(text: str, val_fraction: float) -> bool:
@@ -176,8 +177,8 @@ def no_dataset(source: SourceConfig, error: Exception) -> str:
     fixes = {
         "RevisionNotFoundError": f"has no revision {revision!r}; leave it out, or "
         "give one that the hub lists",
-        "RepositoryNotFoundError": "is not on the hub, not on this machine, or private; "
-        "check the name, or log in: hf auth login",
+        "RepositoryNotFoundError": "is not on the hub, not on this machine, or private"
+        "; check the name, or log in: hf auth login",
         "GatedRepoError": "asks you to accept its terms; do so on its page, then log "
         "in: hf auth login",
     }
@@ -190,7 +191,7 @@ def no_dataset(source: SourceConfig, error: Exception) -> str:
 def local_files(source: SourceConfig) -> list[str]:
     "The files of this machine that a source reads."
     named, name = data_files(source), str(source.args[0])
-    folder = Path(name if name not in FORMATS else "") / source.kwargs.get("data_dir", "")
+    folder = Path("" if name in FORMATS else name, source.kwargs.get("data_dir", ""))
     if on_hub(source) or name == "kjv" or not (named or folder.name):
         return []
     patterns = [n for n in named if "://" not in n] if named else [f"{folder}/**/*"]

@@ -22,7 +22,6 @@ import jax
 import jax.numpy as jnp
 
 from .amp import finite_leaves
-from .cache import CacheClosed
 from minigpt.checkpoint import (
     Checkpoints, Restored, certificate, changes, create_run, damages,
     load_run, manifest, restore, save_run, saved_steps, set_aside, tree_sha256,
@@ -30,6 +29,7 @@ from minigpt.checkpoint import (
 from .config import Config, InputError, require
 from .data import Corpus, check_data, data_record, load_corpus, pin_sources
 from .evaluate import Evaluation, evaluate
+from .filler import CacheClosed
 from .loader import Channel, Worker, load_batches, supervise
 from .sampler import Sampling, generate_text
 from .step import StepMetrics, TrainState, TrainStep, data_mesh, init_state
