@@ -12,7 +12,7 @@ COPY --chown=minigpt . .
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --editable '.[dev]' "${JAX}" \
     && install -d -o minigpt runs
-ENV PATH=/opt/venv/bin:$PATH
+ENV PATH=/opt/venv/bin:$PATH XDG_CACHE_HOME=/home/minigpt/runs/.cache
 
 USER 1000
 CMD ["minigpt_train"]

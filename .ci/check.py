@@ -25,9 +25,13 @@ NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 BIN = Path(sys.executable).parent
 
 
+CACHE = tempfile.TemporaryDirectory()  # so that nothing old is found, and nothing left
+
+
 def call(*command: str | Path, cwd: Path = ROOT) -> None:
     """Run a command; on failure raise AssertionError with the end of its output."""
-    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "XDG_CACHE_HOME": CACHE.name}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -66,7 +66,7 @@ class DataConfig:
     doc_mask: bool = False  # hide from each token the documents before its own
     loader_threads: int = 1  # threads that make batches
     prefetch_batches: int = 2  # batches made ahead of the trainer
-    cache_directory: str = "~/.cache/minigpt"  # of tokens, for all runs
+    cache_directory: str = ""  # of tokens, for all runs; empty: in the user's cache
     cache_gib: float = 100.0  # size of the cache, at most
     max_outage_s: float = 600.0  # how long to call for a source that fell silent
 

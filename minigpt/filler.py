@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['RESERVE', 'CacheClosed', 'in_background', 'Filler', 'folder_bytes', 'check_room', 'HeldOut', 'TokenCache',
-           'cache_key', 'open_cache']
+           'user_cache', 'cache_key', 'open_cache']
 
 # %% ../nbs/01c_filler.ipynb #15861abc
 import atexit
 import hashlib
 import json
+import os
 import shutil
 import sys
 import threading
@@ -230,6 +231,10 @@ class TokenCache:
         self.filler.join(timeout=10)
 
 # %% ../nbs/01c_filler.ipynb #65726b34
+def user_cache() -> Path:
+    "Where this user's programs keep what can be made again, and we in it."
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minigpt"
+
 def cache_key(
     source: SourceConfig, tokenizer: TextTokenizer, config: DataConfig
 ) -> dict:
@@ -250,7 +255,8 @@ def open_cache(
 ) -> TokenCache:
     "The cache of a source and a tokenizer. Raises `InputError`."
     key = json.dumps(cache_key(source, tokenizer, config), sort_keys=True)
-    root = Path(config.cache_directory).expanduser() / "tokens"
+    root = Path(config.cache_directory).expanduser() if config.cache_directory else None
+    root = (root or user_cache()) / "tokens"
     folder = root / hashlib.sha256(key.encode()).hexdigest()[:16]
     try:
         files = CacheFiles(folder, tokenizer.dtype, tokenizer.end_id)
