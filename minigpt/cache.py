@@ -83,15 +83,15 @@ class Encoded(NamedTuple):
     val_documents: np.ndarray  # tokens and bytes of each
 
 # %% ../nbs/01b_cache.ipynb #ddf46948
-GROUP_DOCUMENTS, GROUP_CHARACTERS = 1000, 2**22
+GROUP_DOCUMENTS, GROUP_CHARACTERS = 1000, 2**20  # about; then it is whole
 
 def read_group(documents: Documents) -> Group:
     "The next documents of a stream."
     texts, length = [], 0
-    for text in documents:
-        texts.append(text)
-        length += len(text)
-        if len(texts) == GROUP_DOCUMENTS or length >= GROUP_CHARACTERS:
+    for more in documents.batches():
+        texts += more
+        length += sum(map(len, more))
+        if len(texts) >= GROUP_DOCUMENTS or length >= GROUP_CHARACTERS:
             return Group(texts, documents.state(), ended=False)
     return Group(texts, documents.state(), ended=True)
 

@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['parts_of', 'show_sequence', 'show_batch', 'tokens_wanted', 'prepare', 'cache_table', 'Rate', 'in_turn',
-           'measure_filling', 'measure_batches', 'measure_resume', 'live_batches', 'measure_step', 'shares',
-           'measurements']
+           'measure_filling', 'steps_in_cache', 'measure_batches', 'measure_resume', 'live_batches', 'measure_step',
+           'shares', 'measurements']
 
 # %% ../nbs/23_data_tools.ipynb #f3dce416
 import gc
 import statistics
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -25,7 +25,7 @@ import numpy as np
 
 from .config import Config, micro_batches_before
 from minigpt.data import (
-    Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences, shuffled,
+    Batch, Corpus, batch_at, fill, load_corpus, locate, shuffled,
     take_bytes, whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
@@ -148,11 +148,26 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
     return in_turn(name, n_tokens, whole, alone, n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #d1a13a3a
-def measure_batches(config: Config, corpus: Corpus, seconds: float) -> float:
-    "Tokens per second that `batch_at` gives, from a filled cache."
+def steps_in_cache(config: Config, corpus: Corpus) -> int:
+    "How many steps need no more text than there is."
+    train, window = config.train, config.data.shuffle_window
+    weights = whole_weights(tuple(source.weight for source in config.data.sources))
+    n_sequences = min(
+        2**62 if cache.files.ended else
+        cache.files.n_tokens // (window * config.model.seq_len) * window
+        * sum(weights) // weight
+        for cache, weight in zip(corpus.train, weights)
+    )  # fmt: skip
+    def needed(step: int) -> int:
+        batches = micro_batches_before(train.grad_accum_steps, step + 1)
+        return batches * train.micro_batch_size
+    return bisect_right(range(train.n_steps), n_sequences, key=needed)
+
+def measure_batches(config: Config, corpus: Corpus, n: int, seconds: float) -> float:
+    "Tokens per second that `batch_at` gives, of the first `n` steps again and again."
     steps, n_tokens, start = 0, 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        n_tokens += batch_at(corpus, config, steps % config.train.n_steps).mask.size
+        n_tokens += batch_at(corpus, config, steps % n).mask.size
         steps += 1
     return n_tokens / (time.perf_counter() - start)
 
@@ -179,9 +194,8 @@ def live_batches(config: Config, corpus: Corpus, steps: range) -> Iterator[Batch
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    for _, batch in channel:
+    for _, (_, batch) in zip(steps, channel):
         yield batch
-    thread.join()
 
 def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) -> Rate:
     "Tokens per second of training with a live loader, against batches made before."
@@ -219,9 +233,10 @@ def measurements(
     for source, (given, wanted) in zip(config.data.sources, shares(config, 10_000)):
         name = " ".join(map(str, source.args))
         yield f"share of {name}: {given:.3%} of 10,000 sequences, by weight {wanted:.3%}"
-    seconds = measure_resume(config, tokenizer, config.train.n_steps // 2)
-    yield f"resume in the middle: {seconds:.3f} s"
-    yield f"tokens/s of batches: {measure_batches(config, corpus, 2):,.0f}"
+    n = steps_in_cache(config, corpus)
+    seconds = measure_resume(config, tokenizer, n - 1)
+    yield f"resume at step {n - 1}: {seconds:.3f} s"
+    yield f"tokens/s of batches: {measure_batches(config, corpus, n, 2):,.0f}"
     yield str(measure_filling(config, tokenizer, n_rounds=5))
     if n_steps:
         yield str(measure_step(config, corpus, n_steps, n_rounds=5))
