@@ -141,6 +141,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'minigpt.data.permutation': ('data.html#permutation', 'minigpt/data.py'),
                               'minigpt.data.pin_sources': ('data.html#pin_sources', 'minigpt/data.py'),
                               'minigpt.data.sequence_at': ('data.html#sequence_at', 'minigpt/data.py'),
+                              'minigpt.data.sequences_before': ('data.html#sequences_before', 'minigpt/data.py'),
                               'minigpt.data.shuffled': ('data.html#shuffled', 'minigpt/data.py'),
                               'minigpt.data.take_bytes': ('data.html#take_bytes', 'minigpt/data.py'),
                               'minigpt.data.tokenizer_for': ('data.html#tokenizer_for', 'minigpt/data.py'),

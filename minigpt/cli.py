@@ -408,7 +408,12 @@ def measure(steps, config_path, load, overrides):
     use_large_pages()
     config, tokenizer, corpus = open_data(config_path, load, overrides)
     from minigpt.data_tools import measurements
-    for line in measurements(config, corpus, tokenizer, steps):
+    n = 10_000
+    if load is not None:
+        from minigpt.checkpoint import saved_steps
+        from minigpt.data import sequences_before
+        n = max(sequences_before(config, max(saved_steps(Path(load)), default=0)), 1)
+    for line in measurements(config, corpus, tokenizer, steps, n):
         click.echo(line)
     corpus.close()
 

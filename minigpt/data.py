@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TOKENIZER_BYTES', 'n_sequences', 'sequence_at', 'permutation', 'DataEnded', 'tokens_there', 'shuffled',
-           'whole_weights', 'locate', 'Batch', 'with_documents', 'Corpus', 'batch_at', 'take_bytes', 'train_on_mix',
-           'tokenizer_for', 'held_out_text', 'pin_sources', 'load_corpus', 'fill', 'check_corpus', 'data_record',
-           'check_data', 'window_masks', 'eval_batches']
+           'whole_weights', 'locate', 'Batch', 'with_documents', 'Corpus', 'sequences_before', 'batch_at', 'take_bytes',
+           'train_on_mix', 'tokenizer_for', 'held_out_text', 'pin_sources', 'load_corpus', 'fill', 'check_corpus',
+           'data_record', 'check_data', 'window_masks', 'eval_batches']
 
 # %% ../nbs/02_data.ipynb #1c40da25
 from collections.abc import Callable, Iterator
@@ -131,6 +131,11 @@ class Corpus:
         for stream in self.train:
             stream.close()
 
+def sequences_before(config: Config, step: int) -> int:
+    "Sequences that all steps before `step` have used."
+    train = config.train
+    return micro_batches_before(train.grad_accum_steps, step) * train.micro_batch_size
+
 def batch_at(
     corpus: Corpus,
     config: Config,
@@ -141,7 +146,7 @@ def batch_at(
     "The batch of a step: (micro-batches, sequences, seq_len + 1) tokens."
     schedule, size = config.train.grad_accum_steps, config.train.micro_batch_size
     n, seq_len = micro_batches_at(schedule, step) // n_parts, config.model.seq_len
-    first = (micro_batches_before(schedule, step) + part * n) * size
+    first = sequences_before(config, step) + part * n * size
     weights = tuple(source.weight for source in config.data.sources)
     tokens = np.empty((n * size, seq_len + 1), np.int32)
     for row in range(n * size):

@@ -23,9 +23,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from .config import Config, micro_batches_before
+from .config import Config
 from minigpt.data import (
-    Batch, Corpus, batch_at, fill, load_corpus, locate, shuffled,
+    Batch, Corpus, batch_at, fill, load_corpus, locate, sequences_before, shuffled,
     take_bytes, whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
@@ -52,8 +52,7 @@ def show_batch(
     n_rows: int, as_ids: bool,
 ) -> Iterator[str]:  # fmt: skip
     "The first sequences of a step's batch, and where each comes from."
-    size = config.train.micro_batch_size
-    first = micro_batches_before(config.train.grad_accum_steps, step) * size
+    first = sequences_before(config, step)
     weights = tuple(source.weight for source in config.data.sources)
     rows = batch_at(corpus, config, step).tokens.reshape(-1, config.model.seq_len + 1)
     for row, tokens in enumerate(rows[:n_rows]):
@@ -66,13 +65,10 @@ def show_batch(
 # %% ../nbs/23_data_tools.ipynb #84342644
 def tokens_wanted(config: Config) -> list[int]:
     "How many tokens of each source a whole run reads, whole windows of them."
-    train, window = config.train, config.data.shuffle_window
-    batches = micro_batches_before(train.grad_accum_steps, train.n_steps)
+    window = config.data.shuffle_window
+    total = sequences_before(config, config.train.n_steps)
     weights = whole_weights(tuple(source.weight for source in config.data.sources))
-    sequences = [
-        -(-batches * train.micro_batch_size * weight // sum(weights))
-        for weight in weights
-    ]
+    sequences = [-(-total * weight // sum(weights)) for weight in weights]
     windows = [-(-n // window) for n in sequences]
     return [n * window * config.model.seq_len + 1 for n in windows]
 
@@ -150,7 +146,7 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
 # %% ../nbs/23_data_tools.ipynb #d1a13a3a
 def steps_in_cache(config: Config, corpus: Corpus) -> int:
     "How many steps need no more text than there is."
-    train, window = config.train, config.data.shuffle_window
+    window = config.data.shuffle_window
     weights = whole_weights(tuple(source.weight for source in config.data.sources))
     n_sequences = min(
         2**62 if cache.files.ended else
@@ -159,9 +155,8 @@ def steps_in_cache(config: Config, corpus: Corpus) -> int:
         for cache, weight in zip(corpus.train, weights)
     )  # fmt: skip
     def needed(step: int) -> int:
-        batches = micro_batches_before(train.grad_accum_steps, step + 1)
-        return batches * train.micro_batch_size
-    return bisect_right(range(train.n_steps), n_sequences, key=needed)
+        return sequences_before(config, step + 1)
+    return bisect_right(range(config.train.n_steps), n_sequences, key=needed)
 
 def measure_batches(config: Config, corpus: Corpus, n: int, seconds: float) -> float:
     "Tokens per second that `batch_at` gives, of the first `n` steps again and again."
@@ -224,15 +219,20 @@ def shares(config: Config, n: int) -> list[tuple[float, float]]:
     return [(g / n, w / sum(weights)) for g, w in zip(given, weights)]
 
 def measurements(
-    config: Config, corpus: Corpus, tokenizer: TextTokenizer, n_steps: int
+    config: Config,
+    corpus: Corpus,
+    tokenizer: TextTokenizer,
+    n_steps: int,  # of training that are timed; 0: none
+    n_sequences: int = 10_000,  # in which the shares are counted
 ) -> Iterator[str]:
     "All of it, a line at a time."
     texts = take_bytes(iter(Documents(config.data.sources[0])), 2**22)
     n_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
     yield f"bytes per token: {n_bytes / sum(map(len, tokenizer.encode(texts))):.2f}"
-    for source, (given, wanted) in zip(config.data.sources, shares(config, 10_000)):
-        name = " ".join(map(str, source.args))
-        yield f"share of {name}: {given:.3%} of 10,000 sequences, by weight {wanted:.3%}"
+    both = zip(config.data.sources, shares(config, n_sequences))
+    for source, (given, wanted) in both:
+        name, counted = " ".join(map(str, source.args)), f"{n_sequences:,} sequences"
+        yield f"share of {name}: {given:.3%} of {counted}, by weight {wanted:.3%}"
     n = steps_in_cache(config, corpus)
     seconds = measure_resume(config, tokenizer, n - 1)
     yield f"resume at step {n - 1}: {seconds:.3f} s"
