@@ -337,6 +337,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'minigpt.sources.open_dataset': ('sources.html#open_dataset', 'minigpt/sources.py'),
                                  'minigpt.sources.passes_by_itself': ('sources.html#passes_by_itself', 'minigpt/sources.py'),
                                  'minigpt.sources.pin': ('sources.html#pin', 'minigpt/sources.py'),
+                                 'minigpt.sources.setting': ('sources.html#setting', 'minigpt/sources.py'),
                                  'minigpt.sources.texts_of': ('sources.html#texts_of', 'minigpt/sources.py'),
                                  'minigpt.sources.told_as_source_error': ('sources.html#told_as_source_error', 'minigpt/sources.py')},
             'minigpt.step': { 'minigpt.step.GradientSum': ('step.html#gradientsum', 'minigpt/step.py'),

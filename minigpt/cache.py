@@ -154,9 +154,16 @@ class CacheFiles:
         self.ended = bool(last["ended"])
 
     def refresh(self) -> None:
-        "Take notice of what has been committed, by whatever process."
+        "Take notice of what others have committed. Raises `InputError` if it is gone."
+        known, state = self.n_commits, {"n_commits": 0}
         if self.state_path.exists():
             state = json.loads(self.state_path.read_text())
+        require(
+            state["n_commits"] >= known,
+            f"the token cache {self.folder} was deleted or changed while it was in "
+            "use; go on with --load, or start again: it is made again",
+        )
+        if state["n_commits"] > known:
             n = state["n_commits"]
             self.take(n, self.record(n), state["stream"])
 
@@ -175,6 +182,7 @@ def add_val_documents(files: CacheFiles, counts: np.ndarray) -> None:
 
 def commit(files: CacheFiles, encoded: Encoded, group: Group) -> None:
     "Add a group: all of it, or nothing."
+    files.refresh()  # is it still there?
     new, n = next_record(files.last, encoded, group.ended), files.n_commits + 1
     files.train.write(files.n_tokens, encoded.train)
     files.val.write(files.n_val_tokens, encoded.val)

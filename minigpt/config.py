@@ -49,6 +49,11 @@ class SourceConfig:
     def __post_init__(self):
         require(len(self.args) > 0, "data.sources: args is empty; try args: [kjv]")
         require(
+            "token" not in self.kwargs,
+            "data.sources: a token in kwargs would be written into every run; log in "
+            "instead, hf auth login, or set HF_TOKEN in the environment",
+        )
+        require(
             0 < self.weight < math.inf,
             f"data.sources: weight={self.weight} must be a number above 0; "
             "leave a source out by deleting it",

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigpt.config import (
-    Config, SourceConfig, micro_batches_at, micro_batches_before, require,
+    Config, InputError, SourceConfig, micro_batches_at, micro_batches_before, require,
 )  # fmt: skip
 from .filler import HeldOut, TokenCache, open_cache
 from .sources import Documents, is_held_out, pin
@@ -51,7 +51,7 @@ def permutation(
     return order
 
 # %% ../nbs/02_data.ipynb #c7fe2d86
-class DataEnded(Exception):
+class DataEnded(InputError):
     "A source has been used up, and the configuration says to stop then."
 
 def tokens_there(stream: "np.ndarray | TokenCache", n_tokens: int) -> int:
@@ -71,7 +71,7 @@ def shuffled(
     if (there := tokens_there(stream, n_tokens)) < n_tokens:
         n = n_sequences(there, seq_len)
         if rank >= n and config.data.at_end == "stop":
-            raise DataEnded
+            raise DataEnded("the text ends before that, and data.at_end=stop")
         epoch, within = divmod(rank, n)
         window, offset = divmod(within, size)
         size = min(size, n - window * size)
@@ -145,7 +145,9 @@ def batch_at(
 ) -> Batch:
     "The batch of a step: (micro-batches, sequences, seq_len + 1) tokens."
     schedule, size = config.train.grad_accum_steps, config.train.micro_batch_size
-    n, seq_len = micro_batches_at(schedule, step) // n_parts, config.model.seq_len
+    n, seq_len = micro_batches_at(schedule, step), config.model.seq_len
+    require(n % n_parts == 0, f"{n} micro-batches cannot be split in {n_parts} parts")
+    n //= n_parts
     first = sequences_before(config, step) + part * n * size
     weights = tuple(source.weight for source in config.data.sources)
     tokens = np.empty((n * size, seq_len + 1), np.int32)

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from .config import Config
+from .config import Config, require
 from minigpt.data import (
-    Batch, Corpus, batch_at, fill, load_corpus, locate, sequences_before, shuffled,
-    take_bytes, whole_weights,
+    Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences,
+    sequences_before, shuffled, take_bytes, whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
 from .loader import Channel, Closed, load_batches
@@ -68,7 +68,7 @@ def tokens_wanted(config: Config) -> list[int]:
     window = config.data.shuffle_window
     total = sequences_before(config, config.train.n_steps)
     weights = whole_weights(tuple(source.weight for source in config.data.sources))
-    sequences = [-(-total * weight // sum(weights)) for weight in weights]
+    sequences = [-(-total * w // sum(weights)) + len(weights) for w in weights]
     windows = [-(-n // window) for n in sequences]
     return [n * window * config.model.seq_len + 1 for n in windows]
 
@@ -85,6 +85,8 @@ def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
         files, name = cache.files, " ".join(map(str, source.args))
         size = folder_bytes(files.folder) / 2**20
         whole = "all" if files.ended else "first"
+        if revision := source.kwargs.get("revision"):
+            name += f" of revision {revision}"
         yield (
             f"{name}: {whole} {files.n_tokens:,} tokens for training, "
             f"{files.n_val_tokens:,} held out, {size:.1f} MiB in {files.folder}"
@@ -148,15 +150,19 @@ def steps_in_cache(config: Config, corpus: Corpus) -> int:
     "How many steps need no more text than there is."
     window = config.data.shuffle_window
     weights = whole_weights(tuple(source.weight for source in config.data.sources))
-    n_sequences = min(
-        2**62 if cache.files.ended else
-        cache.files.n_tokens // (window * config.model.seq_len) * window
-        * sum(weights) // weight
-        for cache, weight in zip(corpus.train, weights)
-    )  # fmt: skip
+    enough = []
+    for cache, weight in zip(corpus.train, weights):
+        there = n_sequences(cache.files.n_tokens, config.model.seq_len)
+        if not cache.files.ended:
+            there -= there % window
+        elif config.data.at_end == "repeat":
+            there = 2**62
+        enough.append(max(there - len(weights), 0) * sum(weights) // weight)
     def needed(step: int) -> int:
         return sequences_before(config, step + 1)
-    return bisect_right(range(config.train.n_steps), n_sequences, key=needed)
+    n = bisect_right(range(config.train.n_steps), min(enough), key=needed)
+    require(n > 0, "the token cache holds no whole batch yet; minigpt_data prepare")
+    return n
 
 def measure_batches(config: Config, corpus: Corpus, n: int, seconds: float) -> float:
     "Tokens per second that `batch_at` gives, of the first `n` steps again and again."

@@ -146,8 +146,13 @@ RESERVE = 2**28  # bytes of the disk that are left free
 
 def folder_bytes(folder: Path) -> int:
     "Bytes of the disk that the files in a folder take up."
-    stats = (p.stat() for p in folder.rglob("*") if p.is_file())
-    return sum(getattr(s, "st_blocks", s.st_size // 512) * 512 for s in stats)
+    def size(path: Path) -> int:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # a draft that has just got its name
+            return 0
+        return getattr(stat, "st_blocks", stat.st_size // 512) * 512
+    return sum(size(path) for path in folder.rglob("*.*"))
 
 def check_room(folder: Path, config: DataConfig) -> None:
     "Refuse to go on when the cache or the disk is full."
@@ -215,7 +220,10 @@ class TokenCache:
         return HeldOut(self.files.val[0:n_tokens], n_bytes)
 
     def begins_with(self, n_commits: int, sha256: bytes) -> bool:
-        "Whether the first commits are there and have this digest."
+        "Whether the first commits, waited for, have this digest."
+        while self.files.n_commits < n_commits and not self.files.ended:
+            self.want(self.files.n_tokens + 1)
+            self.wait_a_little()
         if not 0 < n_commits <= self.files.n_commits:
             return n_commits == 0
         return self.files.record(n_commits)["sha256"].tobytes() == sha256
