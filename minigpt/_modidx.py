@@ -71,6 +71,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'minigpt.cli.exits_cleanly': ('cli.html#exits_cleanly', 'minigpt/cli.py'),
                              'minigpt.cli.find_batch_size': ('cli.html#find_batch_size', 'minigpt/cli.py'),
                              'minigpt.cli.generate': ('cli.html#generate', 'minigpt/cli.py'),
+                             'minigpt.cli.leave': ('cli.html#leave', 'minigpt/cli.py'),
                              'minigpt.cli.leave_out_leftovers': ('cli.html#leave_out_leftovers', 'minigpt/cli.py'),
                              'minigpt.cli.load_model': ('cli.html#load_model', 'minigpt/cli.py'),
                              'minigpt.cli.measure': ('cli.html#measure', 'minigpt/cli.py'),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'SIZE', 'LARGE_PAGES', 'TRAIN_EXAMPLE', 'GENERATE_EXAMPLE', 'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE',
-           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'Command',
-           'Group', 'use_large_pages', 'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train',
+           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'leave',
+           'Command', 'Group', 'use_large_pages', 'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train',
            'load_model', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'open_data',
            'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
@@ -42,13 +42,24 @@ class OneLine:
 
     def main(self, *args, **kwargs):
         try:
-            return super().main(*args, **kwargs, standalone_mode=False)
+            super().main(*args, **kwargs, standalone_mode=False)
+            leave(0)
+        except SystemExit as end:
+            leave(end.code)
         except click.exceptions.Abort:  # Ctrl-C before the first step, or again
             click.echo("stopped at once", err=True)
             os._exit(130)
         except click.ClickException as error:
             click.echo(f"error: {error.format_message()} (see --help)", err=True)
             sys.exit(2)
+
+def leave(code: int) -> None:
+    "Exit; do not wait for an answer from far away that nobody needs any more."
+    if any(thread.name == "reader" for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 class Command(OneLine, click.Command):
     "A command of ours."
@@ -397,7 +408,6 @@ def show(step, rows, ids, config_path, load, overrides):
     from minigpt.data_tools import show_batch
     for text in show_batch(config, corpus, tokenizer, step, rows, ids):
         click.echo(text)
-    corpus.close()
 
 # %% ../nbs/19_cli.ipynb #0c901e11
 @data.command(cls=Command, epilog=DATA_EXAMPLE)
@@ -415,7 +425,6 @@ def measure(steps, config_path, load, overrides):
         n = max(sequences_before(config, max(saved_steps(Path(load)), default=0)), 1)
     for line in measurements(config, corpus, tokenizer, steps, n):
         click.echo(line)
-    corpus.close()
 
 @data.command("prepare", cls=Command, epilog=DATA_EXAMPLE)
 @click.option("--all", "everything", is_flag=True, help="All text, not just the run's.")
@@ -430,7 +439,7 @@ def prepare_data(everything, config_path, load, overrides):
         click.echo("stopped; the same command goes on", err=True)
         sys.exit(130)
     finally:
-        corpus.close()
+        corpus.stop()
         for line in cache_table(config, corpus):
             click.echo(line)
 

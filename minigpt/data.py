@@ -228,7 +228,7 @@ def load_corpus(
         fill(caches, [window + 1] * len(caches))
         check_corpus(corpus, config)
     except BaseException:
-        corpus.close()
+        corpus.stop()
         raise
     return tokenizer, corpus
 

@@ -142,7 +142,8 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
     n_tokens = int(n_tokens * (1 - config.data.val_fraction) * 0.95)
     whole()
     alone()
-    name = "tokens/s into the cache, and of encode_batch alone"
+    size = f"{sum(map(len, texts)) / 1e6:.1f} million characters"
+    name = f"tokens/s into the cache, and of encode_batch alone ({size})"
     return in_turn(name, n_tokens, whole, alone, n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #d1a13a3a

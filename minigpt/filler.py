@@ -35,7 +35,7 @@ class CacheClosed(Exception):
     "Nobody is to wait for this cache any more."
 
 def in_background(function: Callable, *args) -> Future:
-    "Start a function in a thread that nobody has to wait for."
+    "Start a function in a thread of its own."
     future = Future()
 
     def work() -> None:
@@ -233,10 +233,13 @@ class TokenCache:
         self.filler.closing.set()
 
     def close(self) -> None:
-        "Stop, and wait for the filler to end. What has been committed stays."
+        "Stop, and wait for what is under way. What has been committed stays."
         atexit.unregister(self.close)
         self.stop()
-        self.filler.join(timeout=10)
+        self.filler.join()
+        for thread in threading.enumerate():
+            if thread.name == "reader":
+                thread.join()
 
 # %% ../nbs/01c_filler.ipynb #65726b34
 def user_cache() -> Path:

@@ -318,6 +318,6 @@ def train(run: Run) -> Result:
             run.evaluation = evaluate(run.config, params, run.corpus)
             run.sample = write_sample(run, params)
     finally:
-        run.corpus.close()
+        run.corpus.stop()
     step = int(run.state.step)
     return Result(finished, step, run.evaluation, run.sample, tree_sha256(params))
