@@ -95,6 +95,7 @@ def read_group(documents: Documents) -> Group:
             return Group(texts, documents.state(), ended=False)
     return Group(texts, documents.state(), ended=True)
 
+# %% ../nbs/01b_cache.ipynb #9a873c2e
 def encode_group(
     group: Group, tokenizer: TextTokenizer, val_fraction: float
 ) -> Encoded:
@@ -193,6 +194,7 @@ def commit(files: CacheFiles, encoded: Encoded, group: Group) -> None:
     os.replace(draft, files.state_path)
     files.take(n, new, group.state)
 
+# %% ../nbs/01b_cache.ipynb #95cf343e
 def check_files(files: CacheFiles) -> None:
     "Compute the last digest again. Raises `InputError` where it is another."
     n = files.n_commits

@@ -95,6 +95,7 @@ def changes(saved: dict, config: Config) -> list[str]:
         for name, was in saved["surroundings"].items() if now.get(name) != was
     ]  # fmt: skip
 
+# %% ../nbs/12_checkpoint.ipynb #fe71803a
 def manifest(
     config: Config, tokenizer: TextTokenizer, data: list[dict], state: TrainState
 ) -> dict[str, Any]:
@@ -133,6 +134,7 @@ def write_whole(path: Path, text: str) -> None:
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
 
+# %% ../nbs/12_checkpoint.ipynb #184a3a07
 def save_run(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
     "Write what a run starts from; config.yaml last: it marks the folder as a run."
     write_whole(folder / "tokenizer.json", tokenizer.to_json())
@@ -257,6 +259,7 @@ class Restored(NamedTuple):
     manifest: dict
     damaged: dict[int, str]  # newer checkpoints that cannot be read, and why
 
+# %% ../nbs/12_checkpoint.ipynb #b3c1c6c6
 def restore(
     folder: Path,
     config: Config,
@@ -287,6 +290,7 @@ def restore(
         f"--config-path {folder}/config.yaml --save-directory OTHER"
     )
 
+# %% ../nbs/12_checkpoint.ipynb #46d2fa18
 def damages(restored: Restored) -> list[str]:
     "A line for each checkpoint that is damaged."
     used = f"using the one of step {restored.manifest['step']}"

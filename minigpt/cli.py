@@ -61,6 +61,7 @@ def leave(code: int) -> None:
         os._exit(code)
     sys.exit(code)
 
+# %% ../nbs/19_cli.ipynb #0400e230
 class Command(OneLine, click.Command):
     "A command of ours."
 
@@ -156,6 +157,7 @@ Examples:
   minigpt_train --load runs/example
 """
 
+# %% ../nbs/19_cli.ipynb #0d7a4848
 @click.command(cls=Command, context_settings=SETTINGS, epilog=TRAIN_EXAMPLE)
 @click.version_option(package_name="minigpt")
 @click.option("--config-path", help="YAML file; without it, the default run.")
@@ -298,6 +300,7 @@ Examples:
   minigpt_plan --config-path configs/dev.yaml --measure
 """
 
+# %% ../nbs/19_cli.ipynb #7d8c8979
 @click.command(cls=Command, context_settings=SETTINGS, epilog=PLAN_EXAMPLE)
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--tflops", type=float, help="Peak of all devices, in 10^12 FLOP/s.")
@@ -322,7 +325,7 @@ def plan(config_path, tflops, mfu, measure, price, overrides):
     if seconds is not None:
         click.echo(p.columns(p.time_rows(config, seconds, price)))
 
-# %% ../nbs/19_cli.ipynb #7d8c8979
+# %% ../nbs/19_cli.ipynb #09adc590
 FIND_EXAMPLE = """
 \b
 Examples:
@@ -331,11 +334,12 @@ Examples:
   minigpt_find_batch_size --config-path configs/dev.yaml --by-trial model.remat=block
 """
 
+# %% ../nbs/19_cli.ipynb #5f32f0f1
 @click.command(cls=Command, context_settings=SETTINGS, epilog=FIND_EXAMPLE)
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--memory-gib", type=float, help="Memory of a device.  [what is free]")
 @click.option("--headroom", default=0.1, help="Share of it that is left free.")
-@click.option("--by-trial", is_flag=True, help="Run steps instead of asking the compiler.")
+@click.option("--by-trial", is_flag=True, help="Run steps, do not ask the compiler.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 @exits_cleanly
 def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
@@ -411,7 +415,7 @@ def show(step, rows, ids, config_path, load, overrides):
 
 # %% ../nbs/19_cli.ipynb #0c901e11
 @data.command(cls=Command, epilog=DATA_EXAMPLE)
-@click.option("--steps", type=SIZE, default=0, help="Also time training, so many steps.")
+@click.option("--steps", type=SIZE, default=0, help="Also time so many training steps.")
 @of_data
 def measure(steps, config_path, load, overrides):
     "Print speeds, bytes per token, and shares of the sources."
@@ -426,6 +430,7 @@ def measure(steps, config_path, load, overrides):
     for line in measurements(config, corpus, tokenizer, steps, n):
         click.echo(line)
 
+# %% ../nbs/19_cli.ipynb #653d5532
 @data.command("prepare", cls=Command, epilog=DATA_EXAMPLE)
 @click.option("--all", "everything", is_flag=True, help="All text, not just the run's.")
 @of_data
@@ -443,7 +448,7 @@ def prepare_data(everything, config_path, load, overrides):
         for line in cache_table(config, corpus):
             click.echo(line)
 
-# %% ../nbs/19_cli.ipynb #653d5532
+# %% ../nbs/19_cli.ipynb #b872853e
 TOKENIZER_EXAMPLE = """
 \b
 Example:
@@ -456,6 +461,7 @@ Example:
 def tokenizer():
     "Make a tokenizer."
 
+# %% ../nbs/19_cli.ipynb #4b12ba75
 @tokenizer.command("train", cls=Command, epilog=TOKENIZER_EXAMPLE)
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--output", default="tokenizer.json", help="Where to write it.")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TOKENIZER_BYTES', 'n_sequences', 'sequence_at', 'permutation', 'DataEnded', 'tokens_there', 'shuffled',
-           'whole_weights', 'locate', 'Batch', 'with_documents', 'Corpus', 'sequences_before', 'batch_at', 'take_bytes',
-           'train_on_mix', 'tokenizer_for', 'held_out_text', 'pin_sources', 'load_corpus', 'fill', 'check_corpus',
-           'data_record', 'check_data', 'window_masks', 'eval_batches']
+           'whole_weights', 'weights_of', 'locate', 'Batch', 'with_documents', 'Corpus', 'sequences_before', 'batch_at',
+           'take_bytes', 'train_on_mix', 'tokenizer_for', 'held_out_text', 'pin_sources', 'load_corpus', 'fill',
+           'check_corpus', 'data_record', 'check_data', 'window_masks', 'eval_batches']
 
 # %% ../nbs/02_data.ipynb #1c40da25
 from collections.abc import Callable, Iterator
@@ -58,6 +58,7 @@ def tokens_there(stream: "np.ndarray | TokenCache", n_tokens: int) -> int:
     "How many tokens a stream has, after waiting for `n_tokens` of them."
     return len(stream) if isinstance(stream, np.ndarray) else stream.wait(n_tokens)
 
+# %% ../nbs/02_data.ipynb #3203dff6
 def shuffled(
     stream: "np.ndarray | TokenCache",
     rank: int,  # the number of the sequence among all that the source gives
@@ -85,6 +86,10 @@ def whole_weights(weights: tuple[float, ...]) -> tuple[int, ...]:
     exact = [Fraction(str(weight)) for weight in weights]
     unit = lcm(*(weight.denominator for weight in exact))
     return tuple(int(weight * unit) for weight in exact)
+
+def weights_of(config: Config) -> tuple[float, ...]:
+    "The weights of all sources."
+    return tuple(source.weight for source in config.data.sources)
 
 def locate(
     index: int,  # the sequence's number in the whole run
@@ -136,6 +141,7 @@ def sequences_before(config: Config, step: int) -> int:
     train = config.train
     return micro_batches_before(train.grad_accum_steps, step) * train.micro_batch_size
 
+# %% ../nbs/02_data.ipynb #aeaf4a4e
 def batch_at(
     corpus: Corpus,
     config: Config,
@@ -149,7 +155,7 @@ def batch_at(
     require(n % n_parts == 0, f"{n} micro-batches cannot be split in {n_parts} parts")
     n //= n_parts
     first = sequences_before(config, step) + part * n * size
-    weights = tuple(source.weight for source in config.data.sources)
+    weights = weights_of(config)
     tokens = np.empty((n * size, seq_len + 1), np.int32)
     for row in range(n * size):
         source, rank = locate(first + row, weights)
@@ -171,7 +177,7 @@ def take_bytes(documents: Iterator[str], n_bytes: int) -> list[str]:
 
 def train_on_mix(config: Config, n_bytes: int = TOKENIZER_BYTES) -> TextTokenizer:
     "A tokenizer trained on the first documents of all sources. Raises `InputError`."
-    total = sum(source.weight for source in config.data.sources)
+    total = sum(weights_of(config))
     heads = [
         take_bytes(iter(Documents(source)), int(n_bytes * source.weight / total) + 1)
         for source in config.data.sources
@@ -182,6 +188,7 @@ def train_on_mix(config: Config, n_bytes: int = TOKENIZER_BYTES) -> TextTokenize
     trained = train_tokenizer(texts, config.model.vocab_size, end_token)
     return TextTokenizer(trained, end_token)
 
+# %% ../nbs/02_data.ipynb #00aad6d3
 def tokenizer_for(config: Config) -> TextTokenizer:
     "The tokenizer that the config asks for. Raises `InputError`."
     if config.tokenizer.kind == "train":
@@ -191,7 +198,7 @@ def tokenizer_for(config: Config) -> TextTokenizer:
 # %% ../nbs/02_data.ipynb #17aa39f7
 def held_out_text(caches: list[TokenCache], config: Config, end_id: int) -> HeldOut:
     "The held-out documents of all sources, the end token before and after each."
-    weights = [source.weight for source in config.data.sources]
+    weights = weights_of(config)
     wanted = [-(-config.data.val_tokens * w // sum(weights)) for w in weights]
     parts = [cache.held_out(int(n)) for cache, n in zip(caches, wanted)]
     tokens = np.concatenate([[end_id], *(part.tokens for part in parts)])
@@ -209,6 +216,7 @@ def pin_sources(config: Config) -> Config:
     sources = [pin(source) for source in config.data.sources]
     return replace(config, data=replace(config.data, sources=sources))
 
+# %% ../nbs/02_data.ipynb #a418bb5a
 def load_corpus(
     config: Config,
     tokenizer: TextTokenizer | None = None,  # None: the one that the config asks for

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -26,7 +27,7 @@ import numpy as np
 from .config import Config, require
 from minigpt.data import (
     Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences,
-    sequences_before, shuffled, take_bytes, whole_weights,
+    sequences_before, shuffled, take_bytes, weights_of, whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
 from .loader import Channel, Closed, load_batches
@@ -47,13 +48,14 @@ def show_sequence(tokens: np.ndarray, tokenizer: TextTokenizer, as_ids: bool) ->
         return " ".join(map(str, part)) if as_ids else tokenizer.decode(part)
     return "\n[document ends]\n".join(map(told, parts_of(tokens, tokenizer.end_id)))
 
+# %% ../nbs/23_data_tools.ipynb #83c82a14
 def show_batch(
     config: Config, corpus: Corpus, tokenizer: TextTokenizer, step: int,
     n_rows: int, as_ids: bool,
 ) -> Iterator[str]:  # fmt: skip
     "The first sequences of a step's batch, and where each comes from."
     first = sequences_before(config, step)
-    weights = tuple(source.weight for source in config.data.sources)
+    weights = weights_of(config)
     rows = batch_at(corpus, config, step).tokens.reshape(-1, config.model.seq_len + 1)
     for row, tokens in enumerate(rows[:n_rows]):
         source, rank = locate(first + row, weights)
@@ -67,7 +69,7 @@ def tokens_wanted(config: Config) -> list[int]:
     "How many tokens of each source a whole run reads, whole windows of them."
     window = config.data.shuffle_window
     total = sequences_before(config, config.train.n_steps)
-    weights = whole_weights(tuple(source.weight for source in config.data.sources))
+    weights = whole_weights(weights_of(config))
     sequences = [-(-total * w // sum(weights)) + len(weights) for w in weights]
     windows = [-(-n // window) for n in sequences]
     return [n * window * config.model.seq_len + 1 for n in windows]
@@ -79,6 +81,7 @@ def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
         fill(corpus.train, [2**62] * len(corpus.train))
     corpus.held_out()
 
+# %% ../nbs/23_data_tools.ipynb #f19a9f73
 def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
     "A line for each source: how much of it is there, and where."
     for source, cache in zip(config.data.sources, corpus.train):
@@ -105,21 +108,19 @@ class Rate(NamedTuple):
         return f"{self.name}: {both}, ratio {self.ratio:.3f}"
 
 def in_turn(
-    name: str, n_units: int, ours: Callable[[], None], peer: Callable[[], None],
-    n_rounds: int,
-) -> Rate:  # fmt: skip
-    "Time two functions that work on `n_units`, one after the other, some rounds."
-    times = []
+    name: str, ours: Callable[[], int], peer: Callable[[], int], n_rounds: int
+) -> Rate:
+    "Time two functions, one after the other; each returns how many units it did."
+    rates = []
     for _ in range(n_rounds):
         for function in (ours, peer):
             gc.collect()
             start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-    mine, theirs = times[0::2], times[1::2]
-    ratio = statistics.median(b / a for a, b in zip(mine, theirs))
-    rates = (n_units / statistics.median(t) for t in (mine, theirs))
-    return Rate(name, *rates, ratio)
+            n_units = function()
+            rates.append(n_units / (time.perf_counter() - start))
+    mine, theirs = rates[0::2], rates[1::2]
+    ratio = statistics.median(a / b for a, b in zip(mine, theirs))
+    return Rate(name, statistics.median(mine), statistics.median(theirs), ratio)
 
 # %% ../nbs/23_data_tools.ipynb #77cbbe2a
 def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> Rate:
@@ -128,29 +129,28 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
     texts = take_bytes(iter(Documents(source)), 2**24)
     groups = [texts[i : i + 1000] for i in range(0, len(texts), 1000)]
 
-    def alone() -> None:
-        for group in groups:
-            tokenizer.tokenizer.encode_batch(group, add_special_tokens=False)
+    def alone() -> int:
+        encode = partial(tokenizer.tokenizer.encode_batch, add_special_tokens=False)
+        return sum(len(encoded) for group in groups for encoded in encode(group))
 
-    def whole() -> None:
+    def whole() -> int:
         with TemporaryDirectory() as folder:
             data = replace(config.data, cache_directory=folder)
             with closing(open_cache(source, tokenizer, data)) as cache:
                 cache.wait(n_tokens)
+                return cache.files.n_tokens + cache.files.n_val_tokens
 
-    n_tokens = sum(map(len, tokenizer.encode(texts)))
-    n_tokens = int(n_tokens * (1 - config.data.val_fraction) * 0.95)
+    n_tokens = int(alone() * (1 - config.data.val_fraction))  # for training, about
     whole()
-    alone()
     size = f"{sum(map(len, texts)) / 1e6:.1f} million characters"
     name = f"tokens/s into the cache, and of encode_batch alone ({size})"
-    return in_turn(name, n_tokens, whole, alone, n_rounds)
+    return in_turn(name, whole, alone, n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #d1a13a3a
 def steps_in_cache(config: Config, corpus: Corpus) -> int:
     "How many steps need no more text than there is."
     window = config.data.shuffle_window
-    weights = whole_weights(tuple(source.weight for source in config.data.sources))
+    weights = whole_weights(weights_of(config))
     enough = []
     for cache, weight in zip(corpus.train, weights):
         there = n_sequences(cache.files.n_tokens, config.model.seq_len)
@@ -173,6 +173,7 @@ def measure_batches(config: Config, corpus: Corpus, n: int, seconds: float) -> f
         steps += 1
     return n_tokens / (time.perf_counter() - start)
 
+# %% ../nbs/23_data_tools.ipynb #3b270e67
 def measure_resume(config: Config, tokenizer: TextTokenizer, step: int) -> float:
     "Seconds from nothing to the batch of a step."
     start = time.perf_counter()
@@ -199,46 +200,50 @@ def live_batches(config: Config, corpus: Corpus, steps: range) -> Iterator[Batch
     for _, (_, batch) in zip(steps, channel):
         yield batch
 
+# %% ../nbs/23_data_tools.ipynb #04cc80df
 def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) -> Rate:
     "Tokens per second of training with a live loader, against batches made before."
     step = TrainStep(config, data_mesh())
     state, steps = step.place(init_state(config)), range(n_steps)
     made = [batch_at(corpus, config, number) for number in steps]
 
-    def train(batches) -> None:
+    def train(batches) -> int:
         nonlocal state
+        n_tokens = 0
         for batch in batches:
             state, _ = step(state, batch)
+            n_tokens += batch.mask.size
         jax.block_until_ready(state)
+        return n_tokens
 
     train(made[:2])
-    n_tokens = sum(batch.mask.size for batch in made)
     name = "tokens/s of training with the loader, with batches made before"
     live = lambda: train(live_batches(config, corpus, steps))
-    return in_turn(name, n_tokens, live, lambda: train(made), n_rounds)
+    return in_turn(name, live, lambda: train(made), n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #9e61a947
 def shares(config: Config, n: int) -> list[tuple[float, float]]:
     "For each source, its share of the first `n` sequences, and its share by weight."
-    weights = tuple(source.weight for source in config.data.sources)
+    weights = weights_of(config)
     sources = [locate(i, weights)[0] for i in range(n)]
     given = np.bincount(sources, minlength=len(weights))
     return [(g / n, w / sum(weights)) for g, w in zip(given, weights)]
 
+# %% ../nbs/23_data_tools.ipynb #6d95eb78
 def measurements(
     config: Config,
     corpus: Corpus,
     tokenizer: TextTokenizer,
     n_steps: int,  # of training that are timed; 0: none
-    n_sequences: int = 10_000,  # in which the shares are counted
+    n_counted: int = 10_000,  # sequences in which the shares are counted
 ) -> Iterator[str]:
     "All of it, a line at a time."
     texts = take_bytes(iter(Documents(config.data.sources[0])), 2**22)
     n_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
     yield f"bytes per token: {n_bytes / sum(map(len, tokenizer.encode(texts))):.2f}"
-    both = zip(config.data.sources, shares(config, n_sequences))
+    both = zip(config.data.sources, shares(config, n_counted))
     for source, (given, wanted) in both:
-        name, counted = " ".join(map(str, source.args)), f"{n_sequences:,} sequences"
+        name, counted = " ".join(map(str, source.args)), f"{n_counted:,} sequences"
         yield f"share of {name}: {given:.3%} of {counted}, by weight {wanted:.3%}"
     n = steps_in_cache(config, corpus)
     seconds = measure_resume(config, tokenizer, n - 1)

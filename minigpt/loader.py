@@ -22,6 +22,7 @@ from .filler import CacheClosed
 class Closed(Exception):
     "Nobody reads from this channel any more."
 
+# %% ../nbs/11_loader.ipynb #04073c96
 class Channel:
     "A bounded queue that either side can close."
 

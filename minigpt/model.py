@@ -61,6 +61,7 @@ def dropout(x: Array, rate: float, key: Array | None) -> Array:
 # %% ../nbs/06_model.ipynb #e79637ed
 KeysValues = tuple[Array, Array]  # keys and values, each (B, S, K, H)
 
+# %% ../nbs/06_model.ipynb #a32152e1
 class SelfAttention(nnx.Module):
     "Causal self-attention with rotary positions and grouped key-value heads."
 
@@ -183,7 +184,7 @@ class GPT(nnx.Module):
         start: Array | int = 0,  # position of the first token
         past: list[KeysValues] | None = None,  # one a layer, with room for all tokens
         key: Array | None = None,  # for dropout; None: none
-        documents: Array | None = None,  # (B, T) integers: kept apart; None: seen as one
+        documents: Array | None = None,  # (B, T): those to be kept apart; None: all one
     ) -> tuple[Array, list[KeysValues]]:  # logits (B, T, V) float32; keys and values
         "Logits of the token after each token."
         n_layers = len(self.blocks)

@@ -134,6 +134,7 @@ def evaluation_temporary(c: ModelConfig, micro_batch_size: int) -> int:
     loss = jax.jit(partial(loss_sum, c))
     return compiled_temporary(loss, params, batch)
 
+# %% ../nbs/22_plan.ipynb #13f9f33b
 def memory_plan(config: Config) -> MemoryPlan:
     "What one device holds at the worst moment, from the compiler's own analysis."
     c, size, state = config.model, config.train.micro_batch_size, state_shapes(config)
@@ -323,6 +324,7 @@ def step_times(
         update_s.append(time.perf_counter() - middle)
     return float(np.median(gradient_s)), float(np.median(update_s))
 
+# %% ../nbs/22_plan.ipynb #4a2779f4
 def real_step(config: Config, n_timed: int) -> dict:
     "Carry out one step, and tell its loss, its memory and perhaps its time."
     step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
@@ -505,6 +507,7 @@ def work_rows(config: Config) -> Rows:
         *((f"  {name}", f"{n / MIB:,.0f}") for name, n in memory._asdict().items()),
     ]
 
+# %% ../nbs/22_plan.ipynb #4b44f9b5
 def time_rows(config: Config, seconds: float, price: float | None) -> Rows:
     "Speed, time and, where an hour has a price, cost."
     tokens, hours = tokens_of_run(config), seconds / 3600

@@ -131,6 +131,7 @@ def kjv_rows() -> Iterator[dict[str, list]]:
     while texts := list(islice(chapters, ROWS)):
         yield {"text": texts}
 
+# %% ../nbs/01a_sources.ipynb #55388858
 class Documents:
     "The documents of a source in their order, all or from a state on."
 

@@ -249,6 +249,7 @@ def write_snapshot(
     elif step % t.certify_every_steps == 0:
         certify(run, state)
 
+# %% ../nbs/14_train.ipynb #f7c91f3a
 def certify(run: Run, state: TrainState) -> None:
     "Write the certificate of a state down, once."
     if run.first_time("certify", int(state.step)):
@@ -268,6 +269,7 @@ def write_evaluation(run: Run, step: int, params: dict) -> None:
     loss, bits = run.evaluation.loss, run.evaluation.bits_per_byte
     run.telemetry.write({"step": step, "val_loss": loss, "bits_per_byte": bits})
 
+# %% ../nbs/14_train.ipynb #da06c519
 def write_sample(run: Run, params: dict) -> str:
     "A text by the model as it is now; the same seed each time."
     t = run.config.telemetry

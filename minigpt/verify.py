@@ -76,6 +76,7 @@ class Replay(NamedTuple):
     last: int
     manifest: dict | None  # of the checkpoint that it starts from, or of the newest
 
+# %% ../nbs/20_exact.ipynb #e622c186
 def open_replay(
     folder: Path, from_step: int | None = None, to_step: int | None = None
 ) -> Replay:
