@@ -12,13 +12,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .linear import linear
+
 # %% ../nbs/08_amp.ipynb #4ca4362e
 def product(
     x: Array,  # (..., D) in the type that is computed with
     w: Array,  # (D, F) float32
 ) -> Array:  # (..., F), the type of `x`
     "`x @ w`, with the weight rounded to the type of `x`."
-    return x @ w.astype(x.dtype)
+    return linear(x, w.astype(x.dtype))
 
 # %% ../nbs/08_amp.ipynb #7ab2cdb3
 def finite_leaves(tree) -> Array:

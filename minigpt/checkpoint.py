@@ -82,7 +82,6 @@ def surroundings(config: Config) -> dict[str, Any]:
     return {
         "device": kind if exact else f"{jax.device_count()} of {kind}",
         "processor": " ".join([platform.machine(), *sorted(VECTORS & words)]),
-        "threads": os.environ.get("NPROC", "unset"),
         **{name: version(name) for name in LIBRARIES},
     }
 

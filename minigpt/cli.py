@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['SETTINGS', 'SIZE', 'LARGE_PAGES', 'TRAIN_EXAMPLE', 'GENERATE_EXAMPLE', 'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE',
            'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'leave',
-           'Command', 'Group', 'use_large_pages', 'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train',
-           'load_model', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'open_data',
-           'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
+           'Command', 'Group', 'use_large_pages', 'processor_key', 'keep_programs', 'set_up_process', 'told_setup',
+           'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train', 'load_model', 'generate',
+           'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'open_data', 'of_data', 'data', 'show',
+           'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../nbs/19_cli.ipynb #907008a9
 import functools
+import hashlib
 import inspect
 import os
+import platform
 import signal
 import sys
 import threading
@@ -84,6 +87,42 @@ def use_large_pages() -> None:
     if is_command and sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = LARGE_PAGES
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+def processor_key() -> str:
+    "A short name for processors that can run the same programs."
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return hashlib.sha256(f"{platform.machine()} {flags}".encode()).hexdigest()[:12]
+
+def keep_programs() -> None:
+    "Have JAX keep compiled programs for the next process; before it is imported."
+    from minigpt.filler import user_cache
+    folder = user_cache() / "programs" / processor_key()
+    settings = {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ.update(settings)
+
+def set_up_process() -> None:
+    "What makes a command quick, before JAX is imported."
+    use_large_pages()
+    if Path(sys.argv[0]).name.startswith("minigpt_"):
+        keep_programs()
+
+def told_setup() -> str:
+    "What `set_up_process` has done, and how to do without it."
+    pages = os.environ.get("GLIBC_TUNABLES") == LARGE_PAGES
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return (
+        f"large pages {'on' if pages else 'off'}; compiled programs kept in "
+        f"{folder or 'no folder'} (without: GLIBC_TUNABLES= "
+        "JAX_COMPILATION_CACHE_DIR= minigpt_train ...)"
+    )
 
 # %% ../nbs/19_cli.ipynb #3df5b977
 def catch_signals() -> threading.Event:
@@ -168,7 +207,7 @@ Examples:
 @exits_cleanly
 def train(config_path, seed, save_directory, load, overrides):
     "Train a language model. KEY.SUB=VALUE sets any field of the configuration."
-    use_large_pages()
+    set_up_process()
     leave_out_leftovers()
     asked = catch_signals()
     run = prepare(config_path, seed, save_directory, load, overrides)
@@ -179,7 +218,7 @@ def train(config_path, seed, save_directory, load, overrides):
     click.echo(
         f"{n:,} parameters, {sum(c.files.n_tokens for c in run.corpus.train):,} "
         f"training tokens in the cache, "
-        f"{run.step.mesh.size} device(s), {run.folder}", err=True,
+        f"{run.step.mesh.size} device(s), {run.folder}\n{told_setup()}", err=True,
     )  # fmt: skip
     report(run.folder, train_run(run), run.config.train.n_steps)
 
@@ -214,6 +253,7 @@ Example:
 @exits_cleanly
 def generate(load, prompt, max_new_tokens, seed, **sampling):
     "Write a text with a trained model, as it comes."
+    set_up_process()
     if max_new_tokens < 1:
         raise InputError(f"max-new-tokens={max_new_tokens} must be above 0; try 200")
     from minigpt.sampler import Sampling, check_sampling, generate_text
@@ -251,6 +291,7 @@ def echo_evaluation(e) -> None:
 @exits_cleanly
 def evaluate(load, text, baselines):
     "Loss, perplexity and bits per byte of a trained model."
+    set_up_process()
     if text is not None and (baselines or not text):
         raise InputError("--text needs a text, and goes without --baselines")
     config, tokenizer, params = load_model(load)
@@ -282,7 +323,7 @@ Examples:
 @exits_cleanly
 def verify(load, from_step, to_step):
     "Train a part of a run again, and say whether everything recorded of it is equal."
-    use_large_pages()
+    set_up_process()
     from minigpt.verify import cautions, open_replay, replay
     segment = open_replay(Path(load), from_step, to_step)
     for line in cautions(segment.config, segment.manifest):
@@ -315,7 +356,7 @@ def plan(config_path, tflops, mfu, measure, price, overrides):
         raise InputError("--measure finds the speed itself; leave out --tflops")
     if price is not None and not measure and tflops is None:
         raise InputError("--price needs a speed; add --tflops 312 or --measure")
-    use_large_pages()
+    set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
     seconds = None if tflops is None else p.assumed_seconds(config, tflops, mfu)
@@ -344,7 +385,7 @@ Examples:
 @exits_cleanly
 def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
     "The largest micro-batch that fits into the memory, and the settings to use it."
-    use_large_pages()
+    set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
     limit, budget = p.memory_limit(memory_gib, headroom)
@@ -419,7 +460,7 @@ def show(step, rows, ids, config_path, load, overrides):
 @of_data
 def measure(steps, config_path, load, overrides):
     "Print speeds, bytes per token, and shares of the sources."
-    use_large_pages()
+    set_up_process()
     config, tokenizer, corpus = open_data(config_path, load, overrides)
     from minigpt.data_tools import measurements
     n = 10_000

@@ -10,7 +10,6 @@ __all__ = ['WATCHING', 'InputError', 'require', 'check_positive', 'SourceConfig'
 
 # %% ../nbs/00_config.ipynb #fc34ba8e
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -335,9 +334,6 @@ def deciding_fields(config: Config) -> dict[str, Any]:
         for name, value in values.items()
     }
     return {k: v for k, v in fields.items() if not k.startswith(WATCHING)}
-
-# %% ../nbs/00_config.ipynb #005394c3
-os.environ.setdefault("NPROC", "8")  # threads of XLA on the processor
 
 # %% ../nbs/00_config.ipynb #2a82fe0c
 def merge_layers(

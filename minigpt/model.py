@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['INIT_STD', 'KeysValues', 'weight', 'residual_scale', 'Norm', 'dropout', 'SelfAttention', 'FeedForward', 'Block',
-           'Embedding', 'GPT', 'graph_definition', 'draw_params', 'init_params', 'forward', 'count_parameters']
+           'Embedding', 'GPT', 'graph_definition', 'draw_params', 'init_params', 'forward', 'before_head',
+           'count_parameters']
 
 # %% ../nbs/06_model.ipynb #f6ffe62d
 from functools import lru_cache, partial
@@ -16,7 +17,7 @@ from jax import Array
 
 from .amp import product
 from minigpt.attention import (
-    attention, causal_mask, document_mask, document_positions,
+    attention, causal_attention, causal_mask, document_mask, document_positions,
 )  # fmt: skip
 from .config import ModelConfig
 from .remat import with_remat
@@ -84,6 +85,14 @@ class SelfAttention(nnx.Module):
         q = apply_rotary(q, angles, c.rope_pairing)
         return q, apply_rotary(k, angles, c.rope_pairing), v
 
+    def attend(self, q, k, v, positions, past, documents) -> Array:
+        "Attention with a past, or of a text that is longer than the window."
+        keys_at = positions if past is None else jnp.arange(k.shape[1])
+        mask = causal_mask(positions, keys_at, self.c.seq_len)
+        if documents is not None:
+            mask = mask & document_mask(documents)
+        return attention(q, k, v, mask)
+
     def __call__(
         self,
         x: Array,
@@ -97,11 +106,10 @@ class SelfAttention(nnx.Module):
             at = (0, positions[0], 0, 0)
             k = jax.lax.dynamic_update_slice(past[0], k, at)
             v = jax.lax.dynamic_update_slice(past[1], v, at)
-        keys_at = positions if past is None else jnp.arange(k.shape[1])
-        mask = causal_mask(positions, keys_at, self.c.seq_len)
-        if documents is not None:
-            mask = mask & document_mask(documents)
-        mixed = attention(q, k, v, mask)
+        if past is None and x.shape[1] <= self.c.seq_len:
+            mixed = causal_attention(q, k, v, documents)
+        else:
+            mixed = self.attend(q, k, v, positions, past, documents)
         return product(mixed.reshape(*x.shape[:2], -1), self.out[...]), (k, v)
 
 # %% ../nbs/06_model.ipynb #ee386a7e
@@ -163,9 +171,17 @@ class Embedding(nnx.Module):
         x = self.table[...][tokens].astype(self.dtype)
         return product(x, self.widen[...]) if self.factorised else x
 
+    def head_input(self, x: Array) -> Array:
+        "The vectors (B, T, E) whose products with the rows of the head are the logits."
+        return product(x, self.narrow[...]) if self.factorised else x
+
+    @property
+    def head_rows(self) -> Array:
+        "A row for each token of the vocabulary: (V, E) float32."
+        return self.table[...] if self.tied else self.head[...]
+
     def logits(self, x: Array) -> Array:
-        x = product(x, self.narrow[...]) if self.factorised else x
-        head = (self.table[...] if self.tied else self.head[...]).astype(x.dtype)
+        x, head = self.head_input(x), self.head_rows.astype(x.dtype)
         return jnp.einsum("btd,vd->btv", x, head, preferred_element_type=jnp.float32)
 
 # %% ../nbs/06_model.ipynb #6f5ea768
@@ -178,15 +194,15 @@ class GPT(nnx.Module):
         self.blocks = nnx.List([Block(c, rngs) for _ in range(c.n_layers)])
         self.norm = Norm(c)
 
-    def __call__(
+    def hidden(
         self,
         tokens: Array,  # (B, T) integers
         start: Array | int = 0,  # position of the first token
         past: list[KeysValues] | None = None,  # one a layer, with room for all tokens
         key: Array | None = None,  # for dropout; None: none
         documents: Array | None = None,  # (B, T): those to be kept apart; None: all one
-    ) -> tuple[Array, list[KeysValues]]:  # logits (B, T, V) float32; keys and values
-        "Logits of the token after each token."
+    ) -> tuple[Array, list[KeysValues]]:  # (B, T, D); keys and values
+        "What the last layer says of each token."
         n_layers = len(self.blocks)
         positions = start + jnp.arange(tokens.shape[1])
         pasts = [None] * n_layers if past is None else past
@@ -199,7 +215,12 @@ class GPT(nnx.Module):
             layer = with_remat(block.__call__, self.remat)
             x, kv = layer(x, positions, kv, block_key, documents)
             kept.append(kv)
-        return self.embedding.logits(self.norm(x)), kept
+        return self.norm(x), kept
+
+    def __call__(self, tokens: Array, **kwargs) -> tuple[Array, list[KeysValues]]:
+        "Logits (B, T, V) float32 of the token after each token; arguments of `hidden`."
+        x, kept = self.hidden(tokens, **kwargs)
+        return self.embedding.logits(x), kept
 
 # %% ../nbs/06_model.ipynb #4d389b5b
 @lru_cache(maxsize=16)
@@ -221,6 +242,12 @@ def init_params(c: ModelConfig, seed: int) -> dict:
 def forward(c: ModelConfig, params: dict, tokens: Array, **kwargs):
     "`GPT.__call__` as a pure function of its parameters."
     return nnx.merge(graph_definition(c), params)(tokens, **kwargs)
+
+def before_head(c: ModelConfig, params: dict, tokens: Array, **kwargs):
+    "The vectors (B, T, E) and rows (V, E) whose products are the logits."
+    model = nnx.merge(graph_definition(c), params)
+    x, _ = model.hidden(tokens, **kwargs)
+    return model.embedding.head_input(x), model.embedding.head_rows
 
 # %% ../nbs/06_model.ipynb #fa301951
 def count_parameters(params: dict) -> int:

@@ -9,6 +9,8 @@ __all__ = ['gelu_ffn', 'swiglu_ffn', 'ffn_parameters']
 import jax
 from jax import Array
 
+from .linear import linear
+
 # %% ../nbs/05_swiglu.ipynb #abfb506f
 def gelu_ffn(
     x: Array,  # (..., D)
@@ -16,7 +18,7 @@ def gelu_ffn(
     down: Array,  # (F, D)
 ) -> Array:  # (..., D)
     "The classic feed-forward layer with an exact GELU."
-    return jax.nn.gelu(x @ up, approximate=False) @ down
+    return linear(jax.nn.gelu(linear(x, up), approximate=False), down)
 
 # %% ../nbs/05_swiglu.ipynb #dc8022ea
 def swiglu_ffn(
@@ -26,7 +28,7 @@ def swiglu_ffn(
     down: Array,  # (F, D)
 ) -> Array:  # (..., D)
     "The gated feed-forward layer (Shazeer, 2020, eq. 6)."
-    return (jax.nn.silu(x @ gate) * (x @ up)) @ down
+    return linear(jax.nn.silu(linear(x, gate)) * linear(x, up), down)
 
 # %% ../nbs/05_swiglu.ipynb #e3f4f0ab
 def ffn_parameters(d_model: int, d_ff: int, activation: str) -> int:
