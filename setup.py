@@ -26,6 +26,9 @@ setup(
     python_requires=f">={settings['min_python']}",
     packages=[settings["lib_name"]],
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={
+        "dev": settings["dev_requirements"].split(),
+        "bench": settings["bench_requirements"].split(),
+    },
     entry_points={"console_scripts": settings["console_scripts"].split()},
 )

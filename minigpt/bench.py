@@ -8,9 +8,9 @@ __all__ = ['PLAIN', 'MACHINE', 'SMALLEST', 'PARTS', 'plain_attention', 'plain_lo
            'as_bytes', 'compare_forms', 'Contestant', 'our_step', 'matrix_peak', 'memory_stream', 'environment', 'ours',
            'machine', 'torch_peer', 'Player', 'Score', 'contest', 'letters_tokenizer', 'whole_run', 'with_gradient',
            'layer_products', 'part_of_step', 'update_alone', 'part', 'child', 'peers', 'able', 'first_steps',
-           'compare_whole_run', 'bench_shape', 'scaled_up', 'bench_scaling', 'bench', 'import_seconds', 'over',
-           'rows_of_shape', 'aligned', 'table_of_shape', 'table', 'part_seconds', 'draw_speeds', 'draw_parts',
-           'draw_scaling', 'draw']
+           'compare_whole_run', 'bench_shape', 'scaled_up', 'bench_scaling', 'bench', 'import_seconds', 'to_json',
+           'read_bench', 'gain', 'over', 'rows_of_shape', 'aligned', 'table_of_shape', 'table', 'part_seconds',
+           'draw_speeds', 'draw_parts', 'draw_scaling', 'draw']
 
 # %% ../nbs/26_bench.ipynb #50710b34
 import importlib.util
@@ -261,7 +261,8 @@ def letters_tokenizer(path: Path, n: int) -> None:
     vocabulary = {letter: i for i, letter in enumerate(letters[:n])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(?s)."), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.add_special_tokens(letters[:1])
     tokenizer.save(str(path))
 
 def whole_run(config: Config, n_steps: int, n_saves: int, folder: Path) -> float:
@@ -486,6 +487,25 @@ def import_seconds() -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import minigpt"], check=True)
     return time.perf_counter() - start
+
+# %% ../nbs/26_bench.ipynb #eba1289c
+def to_json(result: dict) -> str:
+    "The numbers as text; they are rounded to what was measured."
+    shorter = json.loads(json.dumps(result), parse_float=lambda x: float(f"{float(x):.5g}"))
+    return json.dumps(shorter, indent=1) + "\n"
+
+# %% ../nbs/26_bench.ipynb #b87842f4
+def read_bench(path: str | Path) -> dict:
+    "The numbers that `minigpt_bench` wrote."
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+def gain(result: dict, without: str) -> dict[str, str]:
+    "How many times as fast the quick form is as one contestant, by shape."
+    scores = {name: shape["scores"] for name, shape in result["shapes"].items()}
+    return {
+        name: f"{over(s['quick']['per_s'], s[without]['per_s']):.2f} times"
+        for name, s in scores.items()
+    }
 
 # %% ../nbs/26_bench.ipynb #fae84d7a
 def over(a: list[float], b: list[float]) -> float:

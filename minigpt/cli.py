@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'SIZE', 'LARGE_PAGES', 'TRAIN_EXAMPLE', 'GENERATE_EXAMPLE', 'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE',
-           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'leave',
-           'Command', 'Group', 'use_large_pages', 'processor_key', 'keep_programs', 'set_up_process', 'told_setup',
-           'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train', 'load_model', 'generate',
-           'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'open_data', 'of_data', 'data', 'show',
-           'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
+           'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'BENCH_EXAMPLE', 'DATA_EXAMPLE', 'TOKENIZER_EXAMPLE', 'exits_cleanly',
+           'OneLine', 'leave', 'Command', 'Group', 'use_large_pages', 'processor_key', 'keep_programs',
+           'set_up_process', 'told_setup', 'catch_signals', 'leave_out_leftovers', 'prepare', 'report', 'train',
+           'load_model', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan', 'find_batch_size', 'bench',
+           'open_data', 'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../nbs/19_cli.ipynb #907008a9
 import functools
@@ -405,6 +405,38 @@ def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
     click.echo(
         p.confirm(p.resized(config, largest.micro_batch_size, largest.remat), limit)
     )
+
+# %% ../nbs/19_cli.ipynb #0b4a203b
+BENCH_EXAMPLE = """
+\b
+Examples:
+  minigpt_bench
+  minigpt_bench --config-path configs/bench/S.yaml --rounds 3 --output s.json
+  minigpt_bench --config-path configs/bench/S.yaml --config-path configs/bench/M.yaml \\
+      --config-path configs/bench/L.yaml --scaling --plot bench.png
+"""
+
+@click.command(cls=Command, context_settings=SETTINGS, epilog=BENCH_EXAMPLE)
+@click.option("--config-path", multiple=True, help="YAML file; may be repeated.")
+@click.option("--rounds", type=SIZE, default=5, help="Turns that each one takes.")
+@click.option("--scaling", is_flag=True, help="Also larger forms of the first one.")
+@click.option("--output", default="bench.json", help="Where to write the numbers.")
+@click.option("--plot", help="Where to draw them, such as bench.png.")
+@exits_cleanly
+def bench(config_path, rounds, scaling, output, plot):
+    "Measure training steps against peers, against plain forms, against the machine."
+    for path in filter(None, (output, plot)):
+        if not Path(path).absolute().parent.is_dir():
+            raise InputError(f"the folder of {path} does not exist; give another one")
+    configs = {Path(p).stem if p else "default": load_config(p) for p in config_path or [None]}
+    set_up_process()
+    from minigpt import bench as b
+    first = next(iter(configs.values())) if scaling else None
+    result = b.bench(configs, rounds, first, lambda line: click.echo(line, err=True))
+    Path(output).write_text(b.to_json(result), encoding="utf-8")
+    click.echo(b.table(result))
+    if plot:
+        b.draw(result).savefig(plot, dpi=100)
 
 # %% ../nbs/19_cli.ipynb #dc4eb37d
 def open_data(config_path, load, overrides):
