@@ -442,6 +442,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'minigpt.step.add_over_devices': ('step.html#add_over_devices', 'minigpt/step.py'),
                               'minigpt.step.check_devices': ('step.html#check_devices', 'minigpt/step.py'),
                               'minigpt.step.chunk_loss': ('step.html#chunk_loss', 'minigpt/step.py'),
+                              'minigpt.step.chunk_nats': ('step.html#chunk_nats', 'minigpt/step.py'),
                               'minigpt.step.cross_entropy': ('step.html#cross_entropy', 'minigpt/step.py'),
                               'minigpt.step.cross_entropy_backward': ('step.html#cross_entropy_backward', 'minigpt/step.py'),
                               'minigpt.step.cross_entropy_forward': ('step.html#cross_entropy_forward', 'minigpt/step.py'),

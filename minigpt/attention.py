@@ -99,6 +99,7 @@ def block_weights(
         mask = mask & document_mask(documents[:, :S])[:, :, 0, S - T :]
     return softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min))
 
+# %% ../nbs/04_attention.ipynb #ae4422ff
 def heads_first(x: Array) -> Array:
     "From (B, T, N, H) to (B, N, T, H)."
     return hold(x.swapaxes(1, 2))
@@ -125,6 +126,7 @@ def block_gradients(weights: Array, q: Array, k: Array, v: Array, g: Array):
     dq = jnp.einsum("bnts,bnsh->bnth", ds, k)
     return dq, jnp.einsum("bnts,bnth->bnsh", ds, q), dv
 
+# %% ../nbs/04_attention.ipynb #bc56e315
 def blocks_backward(saved, g: Array):
     "The gradients of queries, keys and values."
     (q, k, v, documents), g = saved, heads_first(g)
@@ -140,6 +142,7 @@ def blocks_backward(saved, g: Array):
     dq = jnp.concatenate(dqs, axis=2) * q.shape[-1] ** -0.5
     return *(d.swapaxes(1, 2) for d in (dq, dk, dv)), None
 
+# %% ../nbs/04_attention.ipynb #a898a7d1
 @jax.custom_vjp
 def attention_in_blocks(q: Array, k: Array, v: Array, documents: Array | None):
     "Causal attention of (B, T, N, H) arrays with as many key heads as query heads."
@@ -154,6 +157,7 @@ def fits_cudnn(q: Array, documents: Array | None) -> bool:
     on_gpu = jax.default_backend() == "gpu"
     return on_gpu and half and documents is None and H % 8 == 0 and H <= 128
 
+# %% ../nbs/04_attention.ipynb #fd92f400
 def causal_attention(
     q_BxTxNxH: Array,
     k_BxTxKxH: Array,

@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -35,7 +34,9 @@ import numpy as np
 
 from . import amp, linear as linear_module, model, step as step_module, swiglu
 from .attention import attention, causal_mask, document_mask
-from .config import Config, ModelConfig, TrainConfig, config_yaml, require
+from minigpt.config import (
+    LARGE_PAGES, Config, ModelConfig, TrainConfig, config_yaml, require,
+)  # fmt: skip
 from .peer import serve
 from .plan import flops_per_token, random_batch
 from .step import LossSum, TrainStep, data_mesh, init_state, token_losses
@@ -49,6 +50,7 @@ def plain_attention(q, k, v, documents=None):
         mask = mask & document_mask(documents)
     return attention(q, k, v, mask)
 
+# %% ../nbs/26_bench.ipynb #3048e4d0
 def plain_loss(c, params, batch, key=None) -> LossSum:
     "The loss of a batch from all its logits at once."
     losses = token_losses(c, params, batch.tokens, key, batch.documents)
@@ -82,6 +84,7 @@ def as_bytes(tree) -> bytes:
     "All numbers of a tree."
     return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
 
+# %% ../nbs/26_bench.ipynb #3c95460a
 def compare_forms(config: Config) -> Comparison:
     "Compute the gradient of the first batch in both forms, each twice."
     quick = [gradient_of(config) for _ in range(2)]
@@ -107,6 +110,7 @@ class Contestant(NamedTuple):
     env: dict[str, str]
     tokens: int  # of one step, or another unit of work
 
+# %% ../nbs/26_bench.ipynb #b851e070
 def our_step(config: Config) -> Callable[[], None]:
     "One training step, waited for."
     step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
@@ -117,6 +121,7 @@ def our_step(config: Config) -> Callable[[], None]:
         jax.block_until_ready((state, metrics))
     return one
 
+# %% ../nbs/26_bench.ipynb #244d7e61
 def matrix_peak() -> Callable[[], None]:
     "Two products of 2048 x 2048 matrices: 34 GFLOP."
     a = jax.random.normal(jax.random.key(0), (2048, 2048))
@@ -134,10 +139,9 @@ def memory_stream() -> Callable[[], None]:
 
 MACHINE = {"peak": (matrix_peak, 4 * 2048**3), "memory": (memory_stream, 2**28)}
 
-# %% ../nbs/26_bench.ipynb #b851e070
+# %% ../nbs/26_bench.ipynb #69436eb1
 def environment(pages: bool = True, programs: str = "") -> dict[str, str]:
     "Environment of a contestant: with large pages, with a folder of compiled programs."
-    from minigpt.cli import LARGE_PAGES
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     kept = dict(
         JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
@@ -146,6 +150,7 @@ def environment(pages: bool = True, programs: str = "") -> dict[str, str]:
     env |= {"JAX_COMPILATION_CACHE_DIR": programs, **(kept if programs else {})}
     return env | ({"GLIBC_TUNABLES": LARGE_PAGES} if pages else {})
 
+# %% ../nbs/26_bench.ipynb #2f92fa42
 def ours(
     name: str, config: Config, *plain: str, pages: bool = True, programs: str = ""
 ) -> Contestant:
@@ -161,6 +166,7 @@ def machine(name: str) -> Contestant:
     command = [sys.executable, "-m", "minigpt.bench", name]
     return Contestant(name, command, environment(), MACHINE[name][1])
 
+# %% ../nbs/26_bench.ipynb #cee6afd2
 def torch_peer(name: str, config: Config, *args: str) -> Contestant:
     "Hugging Face's Llama of the same shape."
     c = config.model
@@ -220,6 +226,7 @@ class Score(NamedTuple):
         "How many times as fast as another, the median over the rounds."
         return statistics.median(a / b for a, b in zip(self.per_s, other.per_s))
 
+# %% ../nbs/26_bench.ipynb #b5ff0f87
 def contest(
     contestants: list[Contestant], n_rounds: int, tell: Callable[[str], None] = print
 ) -> dict[str, Score]:
@@ -228,7 +235,7 @@ def contest(
     try:
         for contestant in contestants:
             players.append(Player(contestant))
-            tell(f"  {contestant.name}: first step after {players[-1].first_step_s:.1f} s")
+            tell(f"  {contestant.name} is ready")
         for number in range(n_rounds):
             for player in players:
                 player.turn()
@@ -265,22 +272,25 @@ def letters_tokenizer(path: Path, n: int) -> None:
     tokenizer.add_special_tokens(letters[:1])
     tokenizer.save(str(path))
 
+# %% ../nbs/26_bench.ipynb #891f7a5a
 def whole_run(config: Config, n_steps: int, n_saves: int, folder: Path) -> float:
     "Tokens per second of `minigpt_train`. Raises `RuntimeError` where it fails."
     path = folder / "config.yaml"
     overrides = [
-        f"train.n_steps={n_steps}", f"train.checkpoint_every_steps={n_steps // n_saves}",
+        f"train.n_steps={n_steps}",
+        f"train.checkpoint_every_steps={n_steps // n_saves}",
         f"train.eval_every_steps={n_steps}", f"train.sample_every_steps={n_steps}",
         "data.val_tokens=1024", "optim.warmup_steps=1", "telemetry.sample_tokens=1",
         f"data.cache_directory={folder / 'cache'}",
     ]
     path.write_text(config_yaml(config))
     if config.model.vocab_size < 257:
-        letters_tokenizer(folder / "letters.json", config.model.vocab_size)
-        overrides += ["tokenizer.kind=file", f"tokenizer.name={folder / 'letters.json'}"]
+        letters = folder / "letters.json"
+        letters_tokenizer(letters, config.model.vocab_size)
+        overrides += ["tokenizer.kind=file", f"tokenizer.name={letters}"]
     run = folder / f"run{len(list(folder.iterdir()))}"
-    code = "import sys; sys.argv[0] = 'minigpt_train'; from minigpt.cli import train; train()"
     options = ["--config-path", str(path), "--save-directory", str(run)]
+    code = "from minigpt.cli import train; train()"
     command = [sys.executable, "-c", code, *options, *overrides]
     env = environment(programs=str(folder / "programs"))
     done = subprocess.run(command, env=env, capture_output=True, text=True)
@@ -298,6 +308,7 @@ def with_gradient(function: Callable, *arrays) -> Callable[[], None]:
     run = jax.jit(jax.grad(lambda *a: function(*a).sum(), argnums=numbers))
     return lambda: jax.block_until_ready(run(*arrays))
 
+# %% ../nbs/26_bench.ipynb #9c44ee8e
 def layer_products(c: ModelConfig, n: int) -> list[Callable[[], None]]:
     "The products with weights in one layer, for `n` tokens."
     D, F, d_kv = c.d_model, c.d_ff, c.n_kv_heads * c.head_dim
@@ -308,6 +319,7 @@ def layer_products(c: ModelConfig, n: int) -> list[Callable[[], None]]:
         for a, b in shapes
     ]
 
+# %% ../nbs/26_bench.ipynb #11eb3941
 def part_of_step(config: Config, part: str) -> Callable[[], None]:
     "One part of a training step, `products`, `attention`, `head` or `update`."
     c, B = config.model, config.train.micro_batch_size
@@ -318,7 +330,8 @@ def part_of_step(config: Config, part: str) -> Callable[[], None]:
         k = jnp.ones((B, c.seq_len, c.n_kv_heads, c.head_dim))
         runs = [with_gradient(model.causal_attention, q, k, k)] * c.n_layers
     elif part == "head":
-        x, head = (jnp.ones((*s, c.d_embedding)) for s in ((B, c.seq_len), (c.vocab_size,)))
+        x = jnp.ones((B, c.seq_len, c.d_embedding))
+        head = jnp.ones((c.vocab_size, c.d_embedding))
         targets, mask = jnp.zeros((B, c.seq_len), jnp.int32), jnp.ones((B, c.seq_len))
         loss = lambda x, head: step_module.cross_entropy(x, head, targets, mask)
         runs = [with_gradient(loss, x, head)]
@@ -326,6 +339,7 @@ def part_of_step(config: Config, part: str) -> Callable[[], None]:
         runs = [update_alone(config)]
     return lambda: [run() for run in runs]
 
+# %% ../nbs/26_bench.ipynb #ae614cbe
 def update_alone(config: Config) -> Callable[[], None]:
     "The optimizer's update, waited for."
     step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
@@ -338,13 +352,14 @@ def update_alone(config: Config) -> Callable[[], None]:
 
 PARTS = ("products", "attention", "head", "update")
 
-# %% ../nbs/26_bench.ipynb #9c44ee8e
+# %% ../nbs/26_bench.ipynb #019522fd
 def part(config: Config, name: str) -> Contestant:
     "One part of our own step."
     whole = ours(name, config)
     task = pickle.dumps((config, name)).hex()
     return whole._replace(command=[*whole.command[:-1], task])
 
+# %% ../nbs/26_bench.ipynb #a29d1737
 def child() -> None:
     "Be the contestant that the first argument describes."
     if sys.argv[1] in MACHINE:
@@ -372,7 +387,10 @@ def peers(config: Config, tell: Callable[[str], None]) -> list[Contestant]:
         return [torch_peer(eager, config), torch_peer(compiled, config, "compiled")]
     return []
 
-def able(contestants: list[Contestant], tell: Callable[[str], None]) -> list[Contestant]:
+# %% ../nbs/26_bench.ipynb #363e333c
+def able(
+    contestants: list[Contestant], tell: Callable[[str], None]
+) -> list[Contestant]:
     "Those that can start."
     fit = []
     for contestant in contestants:
@@ -383,6 +401,7 @@ def able(contestants: list[Contestant], tell: Callable[[str], None]) -> list[Con
             tell(f"  {error}")
     return fit
 
+# %% ../nbs/26_bench.ipynb #454c4ac0
 def first_steps(
     contestants: list[Contestant], n_rounds: int
 ) -> dict[str, list[float]]:
@@ -395,6 +414,7 @@ def first_steps(
             player.leave()
     return seconds
 
+# %% ../nbs/26_bench.ipynb #62be3ed7
 def compare_whole_run(
     config: Config, quick: Contestant, folder: Path, n_rounds: int
 ) -> list[tuple[float, float]]:
@@ -410,7 +430,7 @@ def compare_whole_run(
         player.leave()
     return pairs
 
-# %% ../nbs/26_bench.ipynb #363e333c
+# %% ../nbs/26_bench.ipynb #4ee1fa9b
 def bench_shape(config: Config, n_rounds: int, tell: Callable[[str], None]) -> dict:
     "All measurements of one configuration, as plain numbers."
     others = able(peers(config, tell), tell)
@@ -439,6 +459,7 @@ def bench_shape(config: Config, n_rounds: int, tell: Callable[[str], None]) -> d
         "whole_run": whole,
     }
 
+# %% ../nbs/26_bench.ipynb #ced1a518
 def scaled_up(config: Config, what: str, factor: int) -> Config:
     "The same with more sequences in a batch, or with more layers."
     if what == "batch":
@@ -460,7 +481,7 @@ def bench_scaling(config: Config, n_rounds: int, tell: Callable[[str], None]) ->
         for what in ("batch", "layers")
     }
 
-# %% ../nbs/26_bench.ipynb #454c4ac0
+# %% ../nbs/26_bench.ipynb #c4557ac9
 def bench(
     configs: dict[str, Config],  # by name
     n_rounds: int,
@@ -482,6 +503,7 @@ def bench(
     result["import_s"] = statistics.median(import_seconds() for _ in range(5))
     return json.loads(json.dumps(result))
 
+# %% ../nbs/26_bench.ipynb #8edcfdb6
 def import_seconds() -> float:
     "Seconds of a Python that imports the package and ends."
     start = time.perf_counter()
@@ -491,7 +513,9 @@ def import_seconds() -> float:
 # %% ../nbs/26_bench.ipynb #eba1289c
 def to_json(result: dict) -> str:
     "The numbers as text; they are rounded to what was measured."
-    shorter = json.loads(json.dumps(result), parse_float=lambda x: float(f"{float(x):.5g}"))
+    def rounded(number: str) -> float:
+        return float(f"{float(number):.5g}")
+    shorter = json.loads(json.dumps(result), parse_float=rounded)
     return json.dumps(shorter, indent=1) + "\n"
 
 # %% ../nbs/26_bench.ipynb #b87842f4
@@ -535,6 +559,7 @@ def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
         cells = (cell.rjust(width) for cell, width in zip(rest, widths[1:]))
         yield "  ".join([first.ljust(widths[0]), *cells])
 
+# %% ../nbs/26_bench.ipynb #f0143942
 def table_of_shape(name: str, shape: dict) -> Iterator[str]:
     "The lines of one configuration."
     scores = shape["scores"]
@@ -547,6 +572,7 @@ def table_of_shape(name: str, shape: dict) -> Iterator[str]:
     whole = [a / b for a, b in shape["whole_run"]]
     yield f"minigpt_train against the step alone: {statistics.median(whole):.3f}"
 
+# %% ../nbs/26_bench.ipynb #882fd0e3
 def table(result: dict) -> str:
     "All that was measured, to read."
     lines = [f"JAX {result['jax']}, {result['n_cores']} cores"]
@@ -556,8 +582,9 @@ def table(result: dict) -> str:
         ratios = (f"{f} x {over(s, speeds['1']):.3f}" for f, s in speeds.items())
         lines += ["", f"tokens/s by {what} against 1 x: " + ", ".join(ratios)]
     if layers := result.get("scaling", {}).get("layers"):
-        ratios = (f"{f} x {int(f) * over(s, layers['1']):.3f}" for f, s in layers.items())
-        lines += ["layers times tokens/s against 1 x: " + ", ".join(ratios)]
+        ratios = {f: int(f) * over(s, layers["1"]) for f, s in layers.items()}
+        told = ", ".join(f"{f} x {ratio:.3f}" for f, ratio in ratios.items())
+        lines += [f"layers times tokens/s against 1 x: {told}"]
     lines += ["", f"smallest step: {1000 * result['smallest_step_s']:.2f} ms"]
     lines += [f"import minigpt, with Python's start: {result['import_s']:.3f} s"]
     return "\n".join(lines)
@@ -570,6 +597,7 @@ def part_seconds(shape: dict) -> dict[str, float]:
     whole = 1000 / statistics.median(scores["quick"]["per_s"])
     return seconds | {"rest": max(whole - sum(seconds.values()), 0.0)}
 
+# %% ../nbs/26_bench.ipynb #de44e633
 def draw_speeds(ax, shapes: dict) -> None:
     "Tokens per second of each contestant, as a share of ours."
     for i, (name, shape) in enumerate(shapes.items()):
@@ -594,6 +622,7 @@ def draw_parts(ax, shapes: dict) -> None:
     ax.set(xlabel="share of a step", title="Where the time goes")
     ax.legend(ncols=3, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
+# %% ../nbs/26_bench.ipynb #73a63f68
 def draw_scaling(ax, scaling: dict) -> None:
     "Seconds of a step by size, against proportion."
     for what, speeds in scaling.items():

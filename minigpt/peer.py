@@ -21,7 +21,7 @@ def peak_bytes() -> int | None:
     return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
 
 def serve(step: Callable[[], None]) -> None:
-    "Do as many steps as standard input says, again and again; `step` waits for its end."
+    "Do as many steps as standard input says, again and again. `step` waits."
     step()
     print("ready", flush=True)
     for line in sys.stdin:
