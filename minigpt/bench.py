@@ -32,11 +32,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import amp, linear as linear_module, model, step as step_module, swiglu
+import minigpt.amp as amp
+import minigpt.model as model
+import minigpt.step as step_module
+import minigpt.swiglu as swiglu
 from .attention import attention, causal_mask, document_mask
 from minigpt.config import (
     LARGE_PAGES, Config, ModelConfig, TrainConfig, config_yaml, require,
 )  # fmt: skip
+from .linear import linear
 from .peer import serve
 from .plan import flops_per_token, random_batch
 from .step import LossSum, TrainStep, data_mesh, init_state, token_losses
@@ -315,7 +319,7 @@ def layer_products(c: ModelConfig, n: int) -> list[Callable[[], None]]:
     shapes = [(D, D), (D, d_kv), (D, d_kv), (D, D), (D, F), (F, D)]
     shapes += [(D, F)] * (c.activation == "swiglu")
     return [
-        with_gradient(linear_module.linear, jnp.ones((n, a)), jnp.ones((a, b)))
+        with_gradient(linear, jnp.ones((n, a)), jnp.ones((a, b)))
         for a, b in shapes
     ]
 
@@ -609,7 +613,8 @@ def draw_speeds(ax, shapes: dict) -> None:
         ax.set_yticks(np.arange(len(trained)) + 0.3, trained)
     ax.set(xlabel="tokens/s, share of the quick form", title="Speed")
     ax.invert_yaxis()
-    ax.legend()
+    ax.margins(x=0.3)
+    ax.legend(loc="lower right")
 
 def draw_parts(ax, shapes: dict) -> None:
     "Where the time of a step goes."
@@ -634,6 +639,7 @@ def draw_scaling(ax, scaling: dict) -> None:
     ax.loglog(factors, factors, color="grey", linestyle=":", label="in proportion")
     ax.set_xticks(factors, factors)
     ax.set_yticks(factors, factors)
+    ax.minorticks_off()
     ax.set(xlabel="times the batch, times the layers", ylabel="times the seconds",
            title="How the cost of a step grows")  # fmt: skip
     ax.legend()
