@@ -242,7 +242,7 @@ class TrainConfig:
     grad_accum_steps: dict[int, int] = field(
         default_factory=lambda: {0: 1}
     )  # from step: micro-batches per optimizer step, over all devices
-    reduction: Literal["exact", "fast"] = "exact"  # exact: as on any number of devices
+    reduction: Literal["exact", "fast"] = "exact"  # exact: the same bytes each time
     eval_every_steps: int = 900
     sample_every_steps: int = 900
     certify_every_steps: int = 100  # write down the SHA-256 of parameters and optimizer

@@ -6,11 +6,12 @@
 __all__ = ['CHUNK', 'LossSum', 'token_losses', 'chunk_nats', 'ChunkLoss', 'chunk_loss', 'in_chunks', 'cross_entropy_forward',
            'cross_entropy', 'cross_entropy_backward', 'loss_sum', 'GradientSum', 'micro_gradient', 'row_length',
            'tree_sum', 'micro_batch_number', 'device_gradient', 'add_over_devices', 'data_mesh', 'on_devices',
-           'TrainState', 'StepMetrics', 'init_state', 'update_state', 'check_devices', 'TrainStep']
+           'TrainState', 'StepMetrics', 'init_state', 'update_state', 'check_devices', 'repeatable', 'TrainStep']
 
 # %% ../nbs/10_step.ipynb #dacae885
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from jax.sharding import PartitionSpec as P
 from minigpt.amp import (
     LossScale, adjust_loss_scale, finite_leaves, init_loss_scale, select,
 )  # fmt: skip
+from .attention import without_cudnn
 from .config import Config, ModelConfig, require
 from .data import Batch
 from .linear import hold
@@ -221,7 +223,9 @@ def device_gradient(
     if config.model.dropout > 0:
         of_step = jax.random.fold_in(jax.random.key(config.train.seed), step)
         key = jax.random.fold_in(of_step, micro_batch_number(index, per_device))
-    return micro_gradient(config.model, params, batch, scale, key)
+    exact = config.train.reduction == "exact"
+    with without_cudnn() if exact else nullcontext():
+        return micro_gradient(config.model, params, batch, scale, key)
 
 # %% ../nbs/10_step.ipynb #b075b6f1
 def add_over_devices(total: GradientSum, reduction: str) -> GradientSum:
@@ -321,6 +325,11 @@ def check_devices(config: Config, n_devices: int) -> None:
         )
 
 # %% ../nbs/10_step.ipynb #9f758eb4
+def repeatable(reduction: str) -> dict[str, bool]:
+    "Options of the compiler with which a GPU gives the same bytes each time."
+    exact_on_gpu = reduction == "exact" and jax.default_backend() == "gpu"
+    return {"xla_gpu_deterministic_ops": True} if exact_on_gpu else {}
+
 class TrainStep:
     "One optimizer step on a mesh of devices: `state, metrics = step(state, batch)`."
 
@@ -328,15 +337,18 @@ class TrainStep:
         check_devices(config, mesh.size)
         self.mesh, self.exact = mesh, config.train.reduction == "exact"
         split, whole = P("data"), P()
+        options = repeatable(config.train.reduction)
         self.gradient = on_devices(
             partial(device_gradient, config), mesh,
             (whole, whole, whole, split, whole, whole), split,
-            **compiler_options(config.model.remat),
+            **compiler_options(config.model.remat), **options,
         )  # fmt: skip
         self.add = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b), donate_argnums=0)
         reduce = partial(add_over_devices, reduction=config.train.reduction)
-        self.reduce = on_devices(reduce, mesh, split, whole)
-        self.update = jax.jit(partial(update_state, config), donate_argnums=0)
+        self.reduce = on_devices(reduce, mesh, split, whole, **options)
+        self.update = jax.jit(
+            partial(update_state, config), donate_argnums=0, compiler_options=options
+        )
 
     def place(self, tree, spec: P = P()):
         "Put a tree on the devices: whole on each one, or `P('data')`: split."
