@@ -414,10 +414,7 @@ def compare_whole_run(
 # %% ../nbs/26_bench.ipynb #4ee1fa9b
 def bench_shape(config: Config, n_rounds: int, tell: Callable[[str], None]) -> dict:
     "All measurements of one configuration, as plain numbers."
-    others, exact = able(peers(config, tell), tell), []
-    if config.train.reduction == "fast":
-        train = replace(config.train, reduction="exact")
-        exact = [ours("exact", replace(config, train=train))]
+    others = able(peers(config, tell), tell)
     with TemporaryDirectory() as folder:
         programs = str(Path(folder) / "first")
         quick = ours("quick", config)
@@ -428,7 +425,7 @@ def bench_shape(config: Config, n_rounds: int, tell: Callable[[str], None]) -> d
             f"{name} {statistics.median(s):.1f} s" for name, s in starts.items()
         ))  # fmt: skip
         scores = contest([
-            *(part(name, config) for name in MACHINE), quick, *others, *exact,
+            *(part(name, config) for name in MACHINE), quick, *others,
             ours("plain", config, *PLAIN, pages=False),
             ours("small pages", config, pages=False),
             *(ours(f"plain {name}", config, name) for name in PLAIN),
