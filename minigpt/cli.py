@@ -427,13 +427,14 @@ def bench(config_path, rounds, scaling, output, plot):
     configs = {Path(path).stem: load_config(path) for path in config_path}
     configs = configs or {"default": load_config()}
     set_up_process()
-    from minigpt import bench as b
+    from minigpt.bench import bench, to_json
+    from minigpt.speed import draw, table
     first = next(iter(configs.values())) if scaling else None
-    result = b.bench(configs, rounds, first, lambda line: click.echo(line, err=True))
-    Path(output).write_text(b.to_json(result), encoding="utf-8")
-    click.echo(b.table(result))
+    result = bench(configs, rounds, first, lambda line: click.echo(line, err=True))
+    Path(output).write_text(to_json(result), encoding="utf-8")
+    click.echo(table(result))
     if plot:
-        b.draw(result).savefig(plot, dpi=100)
+        draw(result).savefig(plot, dpi=100)
 
 # %% ../nbs/19_cli.ipynb #dc4eb37d
 def open_data(config_path, load, overrides):

@@ -80,6 +80,9 @@ def torch_step(
 
     return step
 
+
+
+# %% ../nbs/25_peer.ipynb #1774ba30
 def torch_peak() -> int | None:
     "Most memory so far, on the graphics card where there is one."
     import torch

@@ -330,6 +330,9 @@ def repeatable(reduction: str) -> dict[str, bool]:
     exact_on_gpu = reduction == "exact" and jax.default_backend() == "gpu"
     return {"xla_gpu_deterministic_ops": True} if exact_on_gpu else {}
 
+
+
+# %% ../nbs/10_step.ipynb #b2b62e76
 class TrainStep:
     "One optimizer step on a mesh of devices: `state, metrics = step(state, batch)`."
 
