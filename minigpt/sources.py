@@ -30,8 +30,11 @@ def open_dataset(args: list, kwargs: dict):
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     import datasets  # takes a second, so only when text is read
 
-    datasets.config.STREAMING_READ_MAX_RETRIES = 1
-    datasets.config.STREAMING_READ_RETRY_INTERVAL = 1
+    for name in vars(datasets.config):
+        if name.startswith("STREAMING_") and name.endswith("_MAX_RETRIES"):
+            setattr(datasets.config, name, 1)
+        if name.startswith("STREAMING_") and name.endswith("_RETRY_INTERVAL"):
+            setattr(datasets.config, name, 0)
     settings = {"split": "train", **kwargs}
     return datasets.load_dataset(*args, **settings, streaming=True)
 
