@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['INIT_STD', 'KeysValues', 'Draws', 'weight', 'residual_scale', 'Norm', 'dropout', 'SelfAttention', 'FeedForward',
-           'Block', 'Embedding', 'GPT', 'graph_definition', 'draw_params', 'init_params', 'forward', 'before_head',
+           'Block', 'Embedding', 'GPT', 'graph_definition', 'hand_out', 'init_params', 'forward', 'before_head',
            'count_parameters']
 
 # %% ../nbs/06_model.ipynb #f6ffe62d
@@ -244,16 +244,16 @@ def graph_definition(c: ModelConfig) -> nnx.GraphDef:
     return nnx.split(abstract, nnx.Param, ...)[0]
 
 @partial(jax.jit, static_argnums=0)
-def draw_params(c: ModelConfig, key: Array) -> dict:
-    "Fresh parameters from a random key."
-    counting = Draws(None)
-    jax.eval_shape(lambda: nnx.state(GPT(c, counting), nnx.Param))
-    model = GPT(c, Draws(jax.random.normal(key, (counting.n_taken,))))
-    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+def hand_out(c: ModelConfig, numbers: Array) -> dict:
+    "Parameters of a model from its random numbers."
+    return nnx.to_pure_dict(nnx.state(GPT(c, Draws(numbers)), nnx.Param))
 
 def init_params(c: ModelConfig, seed: int) -> dict:
     "Fresh parameters: a nested dict of float32 arrays, the same for the same seed."
-    return draw_params(c, jax.random.key(seed))
+    counting = Draws(None)
+    jax.eval_shape(lambda: nnx.state(GPT(c, counting), nnx.Param))
+    numbers = jax.random.normal(jax.random.key(seed), (counting.n_taken,))
+    return hand_out(c, numbers)
 
 def forward(c: ModelConfig, params: dict, tokens: Array, **kwargs):
     "`GPT.__call__` as a pure function of its parameters."
