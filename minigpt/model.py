@@ -244,7 +244,10 @@ def graph_definition(c: ModelConfig) -> nnx.GraphDef:
     return nnx.split(abstract, nnx.Param, ...)[0]
 
 @partial(jax.jit, static_argnums=0)
-def hand_out(c: ModelConfig, numbers: Array) -> dict:
+def hand_out(
+    c: ModelConfig,
+    numbers: Array,  # (n,) float32, at least as many as there are random weights
+) -> dict:
     "Parameters of a model from its random numbers."
     return nnx.to_pure_dict(nnx.state(GPT(c, Draws(numbers)), nnx.Param))
 
