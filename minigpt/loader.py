@@ -79,15 +79,19 @@ class Worker(threading.Thread):
                 channel.close()
 
 # %% ../nbs/11_loader.ipynb #cd0d1d5b
-def supervise(workers: list[Worker], stop: Callable[[], None]) -> None:
+def supervise(
+    workers: list[Worker],
+    stop: Callable[[], None],  # asks the run to end in good order
+    release: Callable[[], None],  # ends every wait for something outside
+) -> None:
     "Run the workers to their end. Raises the first error, with the others as notes."
     for worker in workers:
         worker.start()
     try:
-        wait_for(workers)
+        wait_for(workers, release)
     except KeyboardInterrupt:
         stop()
-        wait_for(workers)
+        wait_for(workers, release)
     failed = sorted((w for w in workers if w.error), key=lambda w: w.failed_at)
     if failed:
         first, *later = failed
@@ -96,9 +100,13 @@ def supervise(workers: list[Worker], stop: Callable[[], None]) -> None:
             first.error.add_note(f"then in {worker.name}: {worker.error!r}")
         raise first.error
 
-def wait_for(workers: list[Worker]) -> None:
-    "Wait until all workers have ended; Ctrl-C can interrupt it."
+def wait_for(workers: list[Worker], release: Callable[[], None]) -> None:
+    "Wait until all workers have ended; at the first error release those that wait."
+    released = False
     while any(worker.is_alive() for worker in workers):
+        if not released and any(worker.error for worker in workers):
+            release()
+            released = True
         time.sleep(0.02)
 
 # %% ../nbs/11_loader.ipynb #a3433568
