@@ -6,7 +6,8 @@
 __all__ = ['CHUNK', 'LossSum', 'token_losses', 'chunk_nats', 'ChunkLoss', 'chunk_loss', 'in_chunks', 'cross_entropy_forward',
            'cross_entropy', 'cross_entropy_backward', 'loss_sum', 'GradientSum', 'micro_gradient', 'row_length',
            'tree_sum', 'micro_batch_number', 'device_gradient', 'add_over_devices', 'data_mesh', 'on_devices',
-           'TrainState', 'StepMetrics', 'init_state', 'update_state', 'check_devices', 'repeatable', 'TrainStep']
+           'TrainState', 'StepMetrics', 'init_state', 'update_state', 'can_share', 'check_devices', 'n_devices_of',
+           'mesh_of', 'repeatable', 'TrainStep']
 
 # %% ../nbs/10_step.ipynb #dacae885
 import math
@@ -310,19 +311,41 @@ def update_state(
     return TrainState(state.step + 1, *select(ok, new, old), scale), metrics
 
 # %% ../nbs/10_step.ipynb #fb5f71f1
+def can_share(config: Config, n_devices: int) -> bool:
+    "Whether so many devices can share the micro-batches of every step."
+    exact = config.train.reduction == "exact"
+    counts = config.train.grad_accum_steps.values()
+    shares = (count // row_length(count) if exact else count for count in counts)
+    return all(share % n_devices == 0 for share in shares)
+
 def check_devices(config: Config, n_devices: int) -> None:
     "Refuse devices that cannot share the micro-batches of every step."
     exact = config.train.reduction == "exact"
-    for step, count in config.train.grad_accum_steps.items():
-        shares = count // row_length(count) if exact else count
-        require(
-            shares % n_devices == 0,
-            f"train.grad_accum_steps has {count} micro-batches from step {step} on, "
-            f"which {n_devices} devices cannot share with train.reduction="
-            f"{config.train.reduction}; try a multiple of {n_devices}, with a smaller "
-            "train.micro_batch_size"
-            + (", a power of two of devices, or train.reduction=fast" * exact),
-        )
+    require(
+        can_share(config, n_devices),
+        f"train.grad_accum_steps={config.train.grad_accum_steps} cannot be shared by "
+        f"{n_devices} devices with train.reduction={config.train.reduction}; leave out "
+        f"train.devices, or try multiples of {n_devices} with a smaller "
+        "train.micro_batch_size"
+        + (", a power of two of devices, or train.reduction=fast" * exact),
+    )
+
+def n_devices_of(config: Config, available: int) -> int:
+    "How many devices a run uses. Raises `InputError` if there are too few."
+    wanted = config.train.devices
+    if wanted is None:
+        return max(n for n in range(1, available + 1) if can_share(config, n))
+    require(
+        wanted <= available,
+        f"train.devices={wanted}, but JAX sees {available} device(s) here; "
+        "leave out train.devices to use as many as there are",
+    )
+    check_devices(config, wanted)
+    return wanted
+
+def mesh_of(config: Config) -> Mesh:
+    "The devices that a run uses, in a row. Raises `InputError`."
+    return data_mesh(n_devices_of(config, jax.device_count()))
 
 # %% ../nbs/10_step.ipynb #9f758eb4
 def repeatable(reduction: str) -> dict[str, bool]:
