@@ -7,11 +7,13 @@ __all__ = ['Record', 'read_records', 'JsonLines', 'describe', 'Console', 'Wandb'
 
 # %% ../nbs/13_telemetry.ipynb #5c364310
 import json
+import math
 import os
 import secrets
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -51,8 +53,11 @@ class JsonLines:
 
     @staticmethod
     def line(record: Record) -> str:
-        "A record as a line of JSON."
-        return json.dumps(record, ensure_ascii=False) + "\n"
+        "A record as a line of JSON, which knows no NaN and no infinity: they become null."
+        def is_none(value) -> bool:
+            return isinstance(value, float) and not math.isfinite(value)
+        finite = {k: None if is_none(v) else v for k, v in record.items()}
+        return json.dumps(finite, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, record: Record) -> None:
         "Append one record."
@@ -83,37 +88,53 @@ describe({"step": 7, "loss": 7.25, "tokens_per_s": 12345.6})
 
 # %% ../nbs/13_telemetry.ipynb #22756f94
 class Console:
-    "A progress bar, and lines that stay."
+    "A progress bar, and lines that stay. What cannot be shown is dropped."
 
     def __init__(self, n_steps: int, done: int = 0, file=None):
         self.every = max(1, n_steps // 20)
-        self.file = file or sys.stderr
+        self.file = file or sys.stderr or open(os.devnull, "w")
         self.bar = tqdm(
             total=n_steps, initial=done, unit="step", file=self.file, delay=1e-3,
             disable=not self.file.isatty(), dynamic_ncols=True,
         )  # fmt: skip
 
+    def attempt(self, show: Callable, *args) -> None:
+        "Call a function that writes to the screen, which may have been closed."
+        try:
+            show(*args)
+        except (OSError, ValueError):  # a closed pipe or terminal, a full disk
+            self.bar.disable = True
+
     def write(self, record: Record) -> None:
         "Show a record."
         if "loss" in record:
-            self.bar.update(record["step"] - self.bar.n)
-            loss = "none" if record["loss"] is None else f"{record['loss']:.3f}"
-            speed = f"{record['tokens_per_s']:,.0f} tokens/s"
-            self.bar.set_postfix_str(f"loss {loss}, {speed}")
+            self.attempt(self.advance, record)
         regular = "loss" in record and record["step"] % self.every == 0
         if regular or "val_loss" in record:
-            tqdm.write(describe(record), file=self.file)
+            self.say(describe(record))
+
+    def advance(self, record: Record) -> None:
+        "Move the progress bar to a step."
+        self.bar.update(record["step"] - self.bar.n)
+        loss = "none" if record["loss"] is None else f"{record['loss']:.3f}"
+        speed = f"{record['tokens_per_s']:,.0f} tokens/s"
+        self.bar.set_postfix_str(f"loss {loss}, {speed}")
+
+    def say(self, text: str) -> None:
+        "Show lines that stay."
+        self.attempt(lambda: tqdm.write(text, file=self.file))
 
     def close(self) -> None:
-        self.bar.close()
+        self.attempt(self.bar.close)
 
 # %% ../nbs/13_telemetry.ipynb #9fb9f6e0
 class Wandb:
     "Sends records to Weights & Biases, or keeps them in the run's folder."
 
-    def __init__(self, config: Config, folder: Path):
+    def __init__(self, config: Config, folder: Path, console: Console):
         import wandb  # takes a second, so only where it is wanted
 
+        self.console, self.failed = console, False
         id_path, draft = folder / "wandb_id", folder / "wandb_id.tmp"
         if not id_path.exists():
             draft.write_text(secrets.token_hex(8))
@@ -132,12 +153,22 @@ class Wandb:
             ) from None
 
     def write(self, record: Record) -> None:
-        "Send one record."
+        "Send one record; the first failure is the last try."
         values = {k: v for k, v in record.items() if k != "step"}
-        self.run.log(values, step=record["step"])
+        if not self.failed:
+            self.attempt(self.run.log, values, record["step"])
+
+    def attempt(self, function: Callable, *args) -> None:
+        "Call a function of W&B, whose failure must not end the run."
+        try:
+            function(*args)
+        except Exception as error:  # of its process, its folder, its network
+            self.failed = True
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self.console.say(f"Weights & Biases gets no more records: {reason}")
 
     def close(self) -> None:
-        self.run.finish()
+        self.attempt(self.run.finish)
 
 # %% ../nbs/13_telemetry.ipynb #dec381cf
 class Telemetry:
@@ -145,9 +176,10 @@ class Telemetry:
 
     def __init__(self, config: Config, folder: Path, done: int = 0):
         self.sinks = [JsonLines(folder / "metrics.jsonl", after_step=done)]
+        self.console = Console(config.train.n_steps, done)
         if config.telemetry.wandb_mode != "disabled":
-            self.sinks.append(Wandb(config, folder))
-        self.sinks.append(Console(config.train.n_steps, done))
+            self.sinks.append(Wandb(config, folder, self.console))
+        self.sinks.append(self.console)
 
     def write(self, record: Record) -> None:
         "Write a record everywhere."
