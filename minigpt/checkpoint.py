@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LIBRARIES', 'VECTORS', 'PLAIN', 'tree_sha256', 'json_sha256', 'config_sha256', 'certificate', 'surroundings',
-           'changes', 'manifest', 'RunLock', 'in_use', 'create_run', 'write_whole', 'save_run', 'load_run', 'one_line',
-           'told_as_save_error', 'plain_path', 'Checkpoints', 'saved_steps', 'read_item', 'read_manifest',
-           'array_names', 'check_readable', 'abstract_state', 'read_checkpoint', 'check_manifest', 'Restored',
-           'restore', 'damages', 'Model', 'load_model', 'set_aside']
+           'changes', 'manifest', 'RunLock', 'in_use', 'create_run', 'write_whole', 'save_run', 'check_overrides',
+           'load_run', 'one_line', 'told_as_save_error', 'plain_path', 'Checkpoints', 'saved_steps', 'read_item',
+           'read_manifest', 'array_names', 'check_readable', 'abstract_state', 'read_checkpoint', 'check_manifest',
+           'Restored', 'restore', 'damages', 'Model', 'load_model', 'set_aside']
 
 # %% ../nbs/12_checkpoint.ipynb #f72d9219
 import hashlib
@@ -186,20 +186,36 @@ def save_run(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
     write_whole(folder / "tokenizer.json", tokenizer.to_json())
     write_whole(folder / "config.yaml", config_yaml(config))
 
+def check_overrides(folder: Path, config: Config) -> None:
+    "Refuse to change what decides the parameters of a run. Raises `InputError`."
+    started = deciding_fields(load_config(folder / "config.yaml"))
+    for name, value in deciding_fields(config).items():
+        require(
+            value == started[name],
+            f"{name}={value} would make another run of {folder}, which was started "
+            f"with {started[name]}; leave it out, or start another run: "
+            f"{start_another(folder)} {name}={value}",
+        )
+
 # %% ../nbs/12_checkpoint.ipynb #16658148
-def load_run(folder: Path) -> tuple[Config, TextTokenizer]:
+def load_run(
+    folder: Path,
+    overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
+) -> tuple[Config, TextTokenizer]:
     "Read what a run started from. Raises `InputError` where `folder` is not a run."
     folder = Path(folder)
     require(
-        folder.is_dir(),
-        f"{folder}: no such run folder; give the --save-directory of a run",
+        os.path.isdir(folder),
+        f"{folder}: no such folder of a run (looked for {folder.absolute()}); "
+        "give the folder that the run was started in",
     )
     for name in ("config.yaml", "tokenizer.json"):
         require(
             (folder / name).is_file(),
             f"{folder} is not a run folder: it has no {name}",
         )
-    config = load_config(folder / "config.yaml")
+    config = load_config(folder / "config.yaml", overrides)
+    check_overrides(folder, config)
     path = str(folder / "tokenizer.json")
     file = replace(config.tokenizer, kind="file", name=path)
     return config, load_tokenizer(file)
