@@ -66,7 +66,7 @@ def draw_training(ax: Axes, points: Points) -> None:
     ax.plot(steps, losses, label="training batch", **pale)
     ax.plot(steps, mean, color="tab:blue", label="mean of 50")
     early = losses[len(losses) // 50]  # the first losses are far above the others
-    ax.set_ylim(0.9 * min(losses), max(early, mean[-1], 3))
+    ax.set_ylim(0.9 * min(losses), max(1.05 * early, 1.05 * mean[-1], 3))
 
 def draw_floors(ax: Axes, floors: dict[str, float]) -> None:
     "A dotted line for each simpler model, named at the right end."
@@ -94,7 +94,7 @@ def plot_loss(
         ax.plot(*zip(*val), "o", color="navy", label="held-out text")
     if scale:
         draw_floors(ax, floors or {})
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.legend(loc="upper center")
     fig.tight_layout()
     return fig
