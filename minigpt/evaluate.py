@@ -15,9 +15,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from .config import Config, ModelConfig
-from .data import Corpus, eval_batches, take_bytes, with_documents
-from .sources import Documents, is_held_out
+from .config import Config, ModelConfig, require
+from .data import Corpus, eval_batches, first_parts, with_documents
 from .step import LossSum, loss_sum, token_losses
 from .tokenizer import TextTokenizer
 
@@ -27,15 +26,29 @@ class Evaluation(NamedTuple):
     loss: float  # nats per token
     bits_per_byte: float
     n_tokens: int
+    lossy: float = 0.0  # share of documents that the tokenizer does not give back
+
+    @property
+    def warning(self) -> str | None:
+        "A line to stand beside the bits per byte; None: there is nothing to say."
+        if self.lossy == 0:
+            return None
+        return (
+            f"bits per byte cannot be compared: the tokenizer loses text, {self.lossy:.0%} "
+            "of the held-out documents do not come back from their tokens"
+        )
 
     @property
     def perplexity(self) -> float:
         "As if choosing among that many equally probable tokens."
         return math.exp(self.loss)
 
-def evaluation(nats: float, n_tokens: int, n_bytes: int) -> Evaluation:
+def evaluation(
+    nats: float, n_tokens: int, n_bytes: int, lossy: float = 0.0
+) -> Evaluation:
     "From the loss summed over a text, its tokens and its bytes of UTF-8."
-    return Evaluation(nats / n_tokens, nats / math.log(2) / n_bytes, n_tokens)
+    bits_per_byte = nats / math.log(2) / n_bytes
+    return Evaluation(nats / n_tokens, bits_per_byte, n_tokens, lossy)
 
 # %% ../nbs/16_evaluate.ipynb #341c2108
 batch_loss = jax.jit(loss_sum, static_argnums=0)
@@ -51,7 +64,8 @@ def evaluate(config: Config, params: dict, corpus: Corpus) -> Evaluation:
         loss: LossSum = batch_loss(c, params, batch)
         total += float(loss.nats)
         n_targets += int(loss.n_targets)
-    return evaluation(total, n_targets, held_out.n_bytes)
+    lossy = held_out.n_lossy / max(held_out.n_documents, 1)
+    return evaluation(total, n_targets, held_out.n_bytes, lossy)
 
 # %% ../nbs/16_evaluate.ipynb #aa01d4d3
 sequence_losses = jax.jit(token_losses, static_argnums=0)
@@ -59,8 +73,9 @@ sequence_losses = jax.jit(token_losses, static_argnums=0)
 def text_losses(
     c: ModelConfig, params: dict, tokenizer: TextTokenizer, text: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    "Token ids of a text, and the loss of each, nats."
+    "Token ids of a text, and the loss of each, nats. Raises `InputError`."
     (ids,) = tokenizer.encode([text])
+    require(len(ids) > 0, f"the text {text[:40]!r} has no tokens; give another text")
     stream = np.concatenate([[tokenizer.end_id], ids])
     losses = [
         np.asarray(sequence_losses(c, params, batch.tokens))[batch.mask == 1]
@@ -120,9 +135,8 @@ def baselines(config: Config, n_bytes: int = 20_000_000) -> dict[str, float]:
     train, val = [], []
     for source in config.data.sources:
         share = n_bytes // len(config.data.sources)
-        for text in take_bytes(iter(Documents(source)), share):
-            held_out = is_held_out(text, config.data.val_fraction)
-            (val if held_out else train).append(text)
+        for part in first_parts(source, share, config.data.val_fraction):
+            (val if part.held_out else train).append(part.text)
     grams = ngram_bits_per_byte(train, val, order=6)
     names = [f"{n}-gram" for n in range(1, 7)]
     return dict(zip(names, grams)) | {"bzip2": bzip2_bits_per_byte(train + val)}

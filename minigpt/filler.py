@@ -24,10 +24,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from minigpt.cache import (
-    CacheFiles, Group, check_files, commit, encode_group, read_group,
+    VAL_DOCUMENT, CacheFiles, Group, check_files, commit, encode_group, read_group,
 )  # fmt: skip
 from .config import DataConfig, InputError, SourceConfig, require
-from .sources import Documents, Unreachable, identity
+from .names import identity
+from .sources import Documents, Unreachable
 from .tokenizer import TextTokenizer
 
 # %% ../nbs/01c_filler.ipynb #9cc3899a
@@ -188,6 +189,8 @@ class HeldOut(NamedTuple):
     "Text to judge a model by."
     tokens: np.ndarray  # documents, each with the end token after it
     n_bytes: int  # of UTF-8
+    n_documents: int = 0
+    n_lossy: int = 0  # documents that the tokenizer does not give back
 
 # %% ../nbs/01c_filler.ipynb #65726b34
 class TokenCache:
@@ -232,8 +235,11 @@ class TokenCache:
         n = int(self.files.last["n_val_documents"])
         ends = self.files.val_documents[0:n]
         n = min(int(np.searchsorted(ends["n_tokens"], n_tokens)) + 1, n)
-        n_tokens, n_bytes = ends[n - 1].tolist() if n else (0, 0)
-        return HeldOut(self.files.val[0:n_tokens], n_bytes)
+        last = ends[n - 1] if n else np.zeros(1, VAL_DOCUMENT)[0]
+        n_tokens, n_bytes, n_lossy = (
+            int(last[name]) for name in ("n_tokens", "n_bytes", "n_lossy")
+        )
+        return HeldOut(self.files.val[0:n_tokens], n_bytes, n, n_lossy)
 
     def begins_with(self, n_commits: int, sha256: bytes) -> bool:
         "Whether the first commits, waited for, have this digest."
@@ -266,7 +272,7 @@ def cache_key(
 ) -> dict:
     "All that decides the tokens of a source."
     return {
-        "format": 1,
+        "format": 2,
         "source": identity(source),
         "tokenizer_sha256": tokenizer.sha256,
         "end_id": tokenizer.end_id,
