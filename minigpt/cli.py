@@ -311,6 +311,8 @@ def report(folder: Path, result, n_steps: int) -> None:
             f"validation loss {e.loss:.4f}, perplexity {e.perplexity:.2f}, "
             f"{e.bits_per_byte:.4f} bits per byte"
         )
+        if e.warning:
+            click.echo(e.warning)
     if result.sample is not None:
         click.echo(f"\n{result.sample}")
     click.echo(f"\nread more:  minigpt_generate --load {shlex.quote(str(folder))}")
@@ -348,12 +350,13 @@ def train(config_path, seed, save_directory, load, overrides):
     n, n_steps = count_parameters(run.state.params), run.config.train.n_steps
     if run.done == n_steps:
         click.echo(f"{run.folder} is finished: all {n_steps} steps are done", err=True)
+    devices = devices_line(run.config, run.step.mesh.size, jax.device_count())
     click.echo(
         f"{n:,} parameters, {sum(c.files.n_tokens for c in run.corpus.train):,} "
-        f"training tokens in the cache, "
-        f"{run.step.mesh.size} device(s), {run.folder}\n{setup_summary()}", err=True,
-    )  # fmt: skip
-    report(run.folder, train_run(run), run.config.train.n_steps)
+        f"training tokens in the cache, {devices}, {run.folder}\n{setup_summary()}",
+        err=True,
+    )
+    report(run.folder, train_run(run), n_steps)
 
 # %% ../nbs/19_cli.ipynb #90cb7618
 MAX_TEXT_BYTES = 10**8
@@ -451,6 +454,8 @@ def echo_evaluation(e) -> None:
     click.echo(f"perplexity       {e.perplexity:.2f}")
     click.echo(f"bits per byte    {e.bits_per_byte:.4f}")
     click.echo(f"tokens           {e.n_tokens}")
+    if e.warning:
+        click.echo(e.warning)
 
 # %% ../nbs/19_cli.ipynb #59d39a13
 @click.command(cls=Command, context_settings=SETTINGS, epilog=EVALUATE_EXAMPLE)
@@ -549,6 +554,7 @@ FIND_EXAMPLE = """
 Examples:
   minigpt_find_batch_size --config-path configs/100M.yaml
   minigpt_find_batch_size --config-path configs/100M.yaml --memory-gib 16
+  minigpt_find_batch_size --config-path configs/dev.yaml --confirm
   minigpt_find_batch_size --config-path configs/dev.yaml --by-trial model.remat=block
 """
 
@@ -558,10 +564,13 @@ Examples:
 @click.option("--memory-gib", type=float, help="Memory of a device.  [what is free]")
 @click.option("--headroom", default=0.1, help="Share of it that is left free.")
 @click.option("--by-trial", is_flag=True, help="Run steps, do not ask the compiler.")
+@click.option("--confirm", is_flag=True, help="Run one real step with the advice.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 @exits_cleanly
-def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
-    "The largest micro-batch that fits into the memory, and the settings to use it."
+def find_batch_size(config_path, memory_gib, headroom, by_trial, confirm, overrides):
+    "The largest micro-batch that fits into the memory, and the settings to train with."
+    if by_trial and confirm:
+        raise InputError("--by-trial runs real steps already; leave out --confirm")
     set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
@@ -577,11 +586,10 @@ def find_batch_size(config_path, memory_gib, headroom, by_trial, overrides):
     fits = p.find_batch_size(config, budget)
     click.echo(p.fits_table(fits, limit))
     advice = p.recommend(config, fits, budget)
-    click.echo(f"\nMiB on one device; to train:\n  {p.overrides_of(advice)}")
-    largest = max(fits, key=lambda fit: fit.micro_batch_size)
-    click.echo(
-        p.confirm(p.resized(config, largest.micro_batch_size, largest.remat), limit)
-    )
+    click.echo(f"\n{p.explanation(config, advice)}\n  {p.overrides_of(advice)}")
+    if confirm:
+        click.echo(f"\n{p.confirmation_needs(advice)} ...")
+        click.echo(p.confirm(advice, budget))
 
 # %% ../nbs/19_cli.ipynb #0b4a203b
 BENCH_EXAMPLE = """

@@ -31,6 +31,8 @@ class Evaluation(NamedTuple):
     @property
     def warning(self) -> str | None:
         "A line to stand beside the bits per byte; None: there is nothing to say."
+        if not math.isfinite(self.loss):
+            return "the model has diverged; try a lower optim.lr_peak in a new run"
         if self.lossy == 0:
             return None
         return (
@@ -41,7 +43,10 @@ class Evaluation(NamedTuple):
     @property
     def perplexity(self) -> float:
         "As if choosing among that many equally probable tokens."
-        return math.exp(self.loss)
+        try:
+            return math.exp(self.loss)
+        except OverflowError:
+            return math.inf
 
 def evaluation(
     nats: float, n_tokens: int, n_bytes: int, lossy: float = 0.0

@@ -328,6 +328,8 @@ def write_evaluation(run: Run, step: int, params: dict) -> None:
     if found is not None:
         loss, bits = found.loss, found.bits_per_byte
         run.telemetry.write({"step": step, "val_loss": loss, "bits_per_byte": bits})
+        if found.warning and run.first_time("warning", 0):
+            run.telemetry.console.say(found.warning)
 
 # %% ../nbs/14_train.ipynb #da06c519
 def make_sample(run: Run, params: dict) -> str:
