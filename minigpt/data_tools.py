@@ -44,9 +44,9 @@ def parts_of(tokens: np.ndarray, end_id: int) -> Iterator[np.ndarray]:
 
 def show_sequence(tokens: np.ndarray, tokenizer: TextTokenizer, as_ids: bool) -> str:
     "A sequence as text, or as token ids; a line for each border of documents."
-    def told(part: np.ndarray) -> str:
+    def shown(part: np.ndarray) -> str:
         return " ".join(map(str, part)) if as_ids else tokenizer.decode(part)
-    return "\n[document ends]\n".join(map(told, parts_of(tokens, tokenizer.end_id)))
+    return "\n[document ends]\n".join(map(shown, parts_of(tokens, tokenizer.end_id)))
 
 # %% ../nbs/23_data_tools.ipynb #83c82a14
 def show_batch(
@@ -99,13 +99,17 @@ def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
 class Rate(NamedTuple):
     "Two ways of doing the same, timed in turn."
     name: str
-    ours: float  # units per second, the median
+    ours: float  # units per second, the median of all rounds
     peer: float
     ratio: float  # the median of the ratios, round by round
+    n_rounds: int
 
     def __str__(self) -> str:
         both = f"{self.ours:,.0f} and {self.peer:,.0f}"
-        return f"{self.name}: {both}, ratio {self.ratio:.3f}"
+        return (
+            f"{self.name}: medians {both}; ratio within a round {self.ratio:.3f}, median "
+            f"of {self.n_rounds} rounds"
+        )
 
 def in_turn(
     name: str, ours: Callable[[], int], peer: Callable[[], int], n_rounds: int
@@ -120,7 +124,8 @@ def in_turn(
             rates.append(n_units / (time.perf_counter() - start))
     mine, theirs = rates[0::2], rates[1::2]
     ratio = statistics.median(a / b for a, b in zip(mine, theirs))
-    return Rate(name, statistics.median(mine), statistics.median(theirs), ratio)
+    medians = statistics.median(mine), statistics.median(theirs)
+    return Rate(name, *medians, ratio=ratio, n_rounds=n_rounds)
 
 # %% ../nbs/23_data_tools.ipynb #77cbbe2a
 def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> Rate:

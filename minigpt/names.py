@@ -37,9 +37,8 @@ def file_format(name: str) -> str | None:
 
 def is_folder(name: str) -> bool:
     "Whether a name has the form of a folder's path."
-    return name in (".", "..") or name.endswith("/") or name.startswith(
-        ("/", "./", "../", "~", "file://")
-    )  # fmt: skip
+    starts, ends = ("/", "./", "../", "~", "file://"), ("/", *PACKED)
+    return name in (".", "..") or name.startswith(starts) or name.endswith(ends)
 
 def on_hub(source: SourceConfig) -> bool:
     "Whether a source is a data set of the hub, by the form of its name."
@@ -66,9 +65,8 @@ def absolute(name: str, base: Path | None) -> str:
         return f"{before}::{full}"
     if full.is_dir():
         return f"{escape(str(full))}/**"
-    within = Path(path).expanduser().is_absolute()
-    pattern = Path(path).expanduser() if within else Path(escape(str(base))) / path
-    return escape(str(full)) if full.exists() else str(pattern)
+    there = next(path for path in (full, *full.parents) if path.exists())
+    return str(Path(escape(str(there))) / full.relative_to(there))
 
 # %% ../nbs/01a_names.ipynb #f777b062
 def base_of(source: SourceConfig) -> Path | None:
@@ -179,6 +177,12 @@ def local_files(source: SourceConfig) -> list[str]:
 def require_files(source: SourceConfig) -> None:
     "Refuse a source of local files that has none. Raises `InputError`."
     name, patterns = str(source.args[0]), local_patterns(source)
+    is_file = is_folder(name) and not file_format(name) and base_of(source).is_file()
+    require(
+        not is_file,
+        f"data.sources: the ending of {name} says no format; write args: [text] (or json, "
+        f"csv, ...) and kwargs: {{data_files: {name}}}",
+    )
     plain = [pattern.removesuffix("/**").replace("[[]", "[") for pattern in patterns]
     require(
         not patterns or len(local_files(source)) > 0,

@@ -11,6 +11,7 @@ __all__ = ['ROWS', 'SECTIONS', 'MARK', 'SHORT_TEXT', 'AT_HOME', 'kjv_path', 'kjv
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from typing import NamedTuple
 from .config import InputError, SourceConfig, require
 from .formats import open_dataset, silence_libraries
 from minigpt.names import (
-    check_settings, hub_name, is_remote, load_settings, on_hub, require_files,
+    check_settings, hub_name, is_folder, is_remote, load_settings, on_hub, require_files,
 )  # fmt: skip
 
 # %% ../nbs/01a_sources.ipynb #5e8c98b2
@@ -67,8 +68,13 @@ def source_errors(source: SourceConfig, known: bool):
     except Exception as error:  # each file format brings errors of its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         message = f"data.sources: cannot read {source.args} {source.kwargs}: {reason}"
+        if extra := re.search("unexpected keyword argument '(.*)'", reason):
+            message += f"; leave {extra[1]} out of kwargs"
         if "Bad split" in reason:
             message += "; name a split of these in kwargs, or the files by data_files"
+        elif (name := str(source.args[0])) and is_folder(name):
+            message += "; or name the files: args: [text] (or json, csv, ...) and kwargs: "
+            message += f"{{data_files: {name.rstrip('/')}/*.txt}}"
         silent = is_remote(source) and is_transient(error, known)
         raise (Unreachable if silent else InputError)(message) from error
 
@@ -212,7 +218,7 @@ def check_hub_name(source: SourceConfig) -> None:
     "Refuse a name that no data set of the hub can have."
     name = hub_name(source)
     require(
-        name.count("/") <= 1 and " " not in name,
+        re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None,
         f"data.sources: {name} is no name of a data set; {AT_HOME.format(name=name)}",
     )
 
