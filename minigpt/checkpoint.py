@@ -437,9 +437,10 @@ class Model(NamedTuple):
 
 def load_model(
     folder: str | Path,  # of a run
+    overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> Model:
     "The newest model of a run that can be read. Raises `InputError`."
-    config, tokenizer = load_run(Path(folder))
+    config, tokenizer = load_run(Path(folder), overrides)
     restored = restore(Path(folder), config, tokenizer, data_mesh(1))
     for line in damages(restored):
         print(line, file=sys.stderr)

@@ -32,7 +32,7 @@ from minigpt.data import (
 from .filler import folder_bytes, open_cache
 from .loader import Channel, Closed, load_batches
 from .sources import Documents
-from .step import TrainStep, data_mesh, init_state
+from .step import TrainStep, init_state, mesh_of
 from .tokenizer import TextTokenizer
 
 # %% ../nbs/23_data_tools.ipynb #5038013d
@@ -208,7 +208,7 @@ def live_batches(config: Config, corpus: Corpus, steps: range) -> Iterator[Batch
 # %% ../nbs/23_data_tools.ipynb #04cc80df
 def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) -> Rate:
     "Tokens per second of training with a live loader, against batches made before."
-    step = TrainStep(config, data_mesh())
+    step = TrainStep(config, mesh_of(config))
     state, steps = step.place(init_state(config)), range(n_steps)
     made = [batch_at(corpus, config, number) for number in steps]
 

@@ -96,8 +96,11 @@ def supervise(
     if failed:
         first, *later = failed
         first.error.add_note(f"raised in the {first.name} thread")
+        told = {repr(first.error)}  # one error can be raised in two threads
         for worker in later:
-            first.error.add_note(f"then in {worker.name}: {worker.error!r}")
+            if repr(worker.error) not in told:
+                told.add(repr(worker.error))
+                first.error.add_note(f"then in {worker.name}: {worker.error!r}")
         raise first.error
 
 def wait_for(workers: list[Worker], release: Callable[[], None]) -> None:

@@ -7,12 +7,13 @@ __all__ = ['CHUNK', 'LossSum', 'token_losses', 'chunk_nats', 'ChunkLoss', 'chunk
            'cross_entropy', 'cross_entropy_backward', 'loss_sum', 'GradientSum', 'micro_gradient', 'row_length',
            'tree_sum', 'micro_batch_number', 'device_gradient', 'add_over_devices', 'data_mesh', 'on_devices',
            'TrainState', 'StepMetrics', 'init_state', 'update_state', 'can_share', 'check_devices', 'n_devices_of',
-           'mesh_of', 'repeatable', 'TrainStep']
+           'mesh_of', 'devices_line', 'repeatable', 'TrainStep']
 
 # %% ../nbs/10_step.ipynb #dacae885
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -346,6 +347,23 @@ def n_devices_of(config: Config, available: int) -> int:
 def mesh_of(config: Config) -> Mesh:
     "The devices that a run uses, in a row. Raises `InputError`."
     return data_mesh(n_devices_of(config, jax.device_count()))
+
+def devices_line(config: Config, used: int, available: int) -> str:
+    "How many devices a run uses, and how a new run could use all of them."
+    if used == available:
+        return f"{used} device(s)"
+    train, factor = config.train, available // used
+    counts = {step: n * factor for step, n in train.grad_accum_steps.items()}
+    size = train.micro_batch_size // factor
+    more = replace(config, train=replace(train, devices=None, grad_accum_steps=counts))
+    if train.devices or size * factor < train.micro_batch_size:
+        return f"{used} of {available} devices"
+    if not can_share(more, available):
+        return f"{used} of {available} devices"
+    return (
+        f"{used} of {available} devices (a new run could use all: train."
+        f"micro_batch_size={size} 'train.grad_accum_steps={counts}')"
+    )
 
 # %% ../nbs/10_step.ipynb #9f758eb4
 def repeatable(reduction: str) -> dict[str, bool]:
