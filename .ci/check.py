@@ -1,10 +1,13 @@
-"""Runs every notebook and the checks beside them; ends with 'N passed, N failed'.
+"""Runs the notebooks and the checks beside them; ends with 'N passed, N failed'.
 
 A check is a function that raises AssertionError or a process that fails. Each
 notebook gets a process of its own, so that none can lean on another's state.
+Notebooks that git does not know are left out.
 """
 
+import argparse
 import configparser
+import difflib
 import json
 import os
 import shutil
@@ -13,7 +16,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +24,23 @@ from pathlib import Path
 from readme import render
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 BIN = Path(sys.executable).parent
+
+
+def known_notebooks() -> list[Path]:
+    """The notebooks that git knows; in a copy without .git, all of them."""
+    found = sorted((ROOT / "nbs").glob("*.ipynb"))
+    git = ["git", "ls-files", "-z", "--", "*.ipynb"]
+    try:
+        listed = subprocess.run(
+            git, cwd=ROOT / "nbs", capture_output=True, text=True, check=True
+        ).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        return found
+    return [path for path in found if path.name in listed] or found
+
+
+NOTEBOOKS = known_notebooks()
 
 
 CACHE = tempfile.TemporaryDirectory()  # so that nothing old is found, and nothing left
@@ -43,15 +61,16 @@ def call(*command: str | Path, cwd: Path = ROOT) -> None:
 
 def copy_project(folder: Path) -> Path:
     """A copy of what is under version control, more or less."""
+    unknown = {path.name for path in (ROOT / "nbs").glob("*.ipynb")}
     ignored = shutil.ignore_patterns(
-        ".git", ".venv*", "runs", "build", "*.egg-info", "__pycache__", "wandb"
-    )
+        ".git", ".venv*", "runs", "build", "*.egg-info", "__pycache__", "wandb",
+        *unknown.difference(path.name for path in NOTEBOOKS),
+    )  # fmt: skip
     return shutil.copytree(ROOT, folder / "project", ignore=ignored)
 
 
-def same_files(ours: Path, theirs: Path, pattern: str) -> None:
-    """Assert that both folders have the same files with the same bytes."""
-    names = {path.name for folder in (ours, theirs) for path in folder.glob(pattern)}
+def same_files(ours: Path, theirs: Path, names: Iterable[str]) -> None:
+    """Assert that both folders have these files with the same bytes."""
     for name in sorted(names):
         exists = (ours / name).exists() and (theirs / name).exists()
         same = exists and (ours / name).read_bytes() == (theirs / name).read_bytes()
@@ -63,14 +82,16 @@ def check_export(folder: Path) -> None:
     project = copy_project(folder)
     shutil.rmtree(project / "minigpt")
     call(BIN / "nbdev_export", cwd=project)
-    same_files(ROOT / "minigpt", project / "minigpt", "*.py")
+    ours, theirs = ROOT / "minigpt", project / "minigpt"
+    modules = {path.name for folder in (ours, theirs) for path in folder.glob("*.py")}
+    same_files(ours, theirs, modules)
 
 
 def check_clean(folder: Path) -> None:
     """The notebooks are clean."""
     project = copy_project(folder)
     call(BIN / "nbdev_clean", cwd=project)
-    same_files(ROOT / "nbs", project / "nbs", "*.ipynb")
+    same_files(ROOT / "nbs", project / "nbs", [path.name for path in NOTEBOOKS])
 
 
 def check_readme(folder: Path) -> None:
@@ -137,13 +158,33 @@ def run(name: str, check: Callable[[Path], None]) -> bool:
     return True
 
 
-def main() -> int:
-    checks = {path.name: notebook(path) for path in NOTEBOOKS}
-    checks |= {
+def all_checks() -> dict[str, Callable[[Path], None]]:
+    """Every check by its name: that of a notebook, or of a function below 'check_'."""
+    functions = {
         name.removeprefix("check_"): check
         for name, check in globals().items()
         if name.startswith("check_")
     }
+    return {path.stem: notebook(path) for path in NOTEBOOKS} | functions
+
+
+def chosen_checks(known: dict) -> dict:
+    """The checks that the command line names; without names, all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"names: {', '.join(known)}",
+    )  # fmt: skip
+    parser.add_argument("name", nargs="*", help="only these, such as 05_swiglu export")
+    names = [Path(n).name.removesuffix(".ipynb") for n in parser.parse_args().name]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, 1, 0)
+        parser.error(f"no check is called {unknown[0]}; did you mean {close[0]}?")
+    return {name: known[name] for name in names or known}
+
+
+def main() -> int:
+    checks = chosen_checks(all_checks())
     with ThreadPoolExecutor(2) as pool:
         passed = sum(pool.map(run, checks, checks.values()))
     print(f"{passed} passed, {len(checks) - passed} failed")
