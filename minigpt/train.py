@@ -36,7 +36,7 @@ from .data import Corpus, check_data, data_record, load_corpus, pin_sources
 from .evaluate import Evaluation, evaluate
 from .filler import CacheClosed
 from .loader import Channel, Worker, load_batches, supervise
-from .sampler import Sampling, generate_text
+from .sampler import Sampling, check_lengths, generate_text
 from .step import StepMetrics, TrainState, TrainStep, init_state, mesh_of
 from .telemetry import JsonLines, Telemetry, Throughput, read_records
 from .tokenizer import TextTokenizer
@@ -101,13 +101,17 @@ def remove_empty(path: Path) -> None:
         path.rmdir()
 
 def try_prompt(config: Config, tokenizer: TextTokenizer) -> None:
-    "Refuse a sample prompt that the tokenizer cannot encode. Raises `InputError`."
-    prompt = config.telemetry.sample_prompt
+    "Refuse a sample that cannot be made during the run. Raises `InputError`."
+    t = config.telemetry
     try:
-        tokenizer.decode(tokenizer.encode([prompt])[0])
+        check_lengths(t.sample_prompt, t.sample_tokens)
+        tokenizer.decode(tokenizer.encode([t.sample_prompt])[0])
     except Exception as error:  # the library raises bare Exception
         reason = str(error) if isinstance(error, InputError) else one_line(error)
-        raise InputError(f"telemetry.sample_prompt={prompt!r}: {reason}") from None
+        raise InputError(
+            f"telemetry.sample_prompt={t.sample_prompt[:60]!r} with "
+            f"telemetry.sample_tokens={t.sample_tokens} cannot be sampled: {reason}"
+        ) from None
 
 # %% ../nbs/14_train.ipynb #c596a61c
 def start_run(config: Config, folder: Path) -> Run:
@@ -129,7 +133,10 @@ def start_run(config: Config, folder: Path) -> Run:
             telemetry = Telemetry(config, folder)
             save_run(folder, config, tokenizer)
         undo.pop_all()
-    return Run(config, folder, tokenizer, corpus, step, state, telemetry, lock)
+    return Run(
+        config=config, folder=folder, tokenizer=tokenizer, corpus=corpus, step=step,
+        state=state, telemetry=telemetry, lock=lock,
+    )  # fmt: skip
 
 # %% ../nbs/14_train.ipynb #b732b78b
 def starting_state(
@@ -173,8 +180,10 @@ def resume_run(
         if overrides:
             save_run(folder, config, tokenizer)
         undo.pop_all()
-    done = int(state.step)
-    return Run(config, folder, tokenizer, corpus, step, state, telemetry, lock, done)
+    return Run(
+        config=config, folder=folder, tokenizer=tokenizer, corpus=corpus, step=step,
+        state=state, telemetry=telemetry, lock=lock, done=int(state.step),
+    )  # fmt: skip
 
 # %% ../nbs/14_train.ipynb #65c07fab
 class Event(NamedTuple):

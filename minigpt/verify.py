@@ -116,7 +116,10 @@ def open_replay(
     _, corpus = load_corpus(config, tokenizer)
     if manifest is not None:
         check_data(corpus, manifest["data"], folder)
-    return Replay(config, corpus, step, state, recorded, last, manifest, missing)
+    return Replay(
+        config=config, corpus=corpus, step=step, state=state, recorded=recorded,
+        last=last, manifest=manifest, missing=missing,
+    )  # fmt: skip
 
 # %% ../nbs/20_exact.ipynb #c898a22b
 def replay(r: Replay) -> Verdict:
