@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['OF_PATHS', 'OF_SCREEN', 'SETTINGS', 'SIZE', 'ZSTD', 'TRAIN_EXAMPLE', 'MAX_TEXT_BYTES', 'GENERATE_EXAMPLE',
            'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE', 'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'BENCH_EXAMPLE', 'DATA_EXAMPLE',
-           'TOKENIZER_EXAMPLE', 'exits_cleanly', 'OneLine', 'leave', 'Command', 'Group', 'open_standard_streams',
-           'discard', 'Screen', 'use_large_pages', 'processor_key', 'is_damaged', 'remove_damaged', 'open_programs',
-           'keep_programs', 'set_up_process', 'setup_summary', 'catch_signals', 'silence_abandoned_io', 'prepare',
-           'report', 'train', 'read_text', 'text_of', 'replace_unprintable', 'generate', 'echo_evaluation', 'evaluate',
-           'verify', 'plan', 'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'measure',
-           'prepare_data', 'tokenizer', 'train_tokenizer']
+           'SHOW_EXAMPLE', 'MEASURE_EXAMPLE', 'PREPARE_EXAMPLE', 'TOKENIZER_EXAMPLE', 'TRAIN_TOKENIZER_EXAMPLE',
+           'exits_cleanly', 'OneLine', 'leave', 'Command', 'Group', 'open_standard_streams', 'discard', 'Screen',
+           'use_large_pages', 'processor_key', 'is_damaged', 'remove_damaged', 'open_programs', 'keep_programs',
+           'set_up_process', 'setup_summary', 'catch_signals', 'silence_abandoned_io', 'prepare', 'report', 'train',
+           'read_text', 'text_of', 'replace_unprintable', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan',
+           'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer',
+           'train_tokenizer']
 
 # %% ../nbs/19_cli.ipynb #907008a9
 import _thread
@@ -662,24 +663,40 @@ Examples:
   minigpt_data prepare --config-path configs/100M.yaml
 """
 
+SHOW_EXAMPLE = """
+\b
+Examples:
+  minigpt_data show
+  minigpt_data show --load runs/default --step 7 --rows 1
+  minigpt_data show --config-path configs/dev.yaml --ids
+"""
+
 @click.group(cls=Group, context_settings=SETTINGS, epilog=DATA_EXAMPLE)
 def data():
     "Look at the data of a run, time it, or have it ready beforehand."
 
-@data.command(cls=Command, epilog=DATA_EXAMPLE)
+@data.command(cls=Command, epilog=SHOW_EXAMPLE)
 @click.option("--step", type=SIZE, default=0, help="Which batch.")
 @click.option("--rows", type=SIZE, default=2, help="Sequences of it, at most.")
 @click.option("--ids", is_flag=True, help="Token ids instead of text.")
 @of_data
 def show(step, rows, ids, config_path, load, overrides):
-    "Print sequences as the model reads them, with the borders of documents."
+    "Print sequences as the model reads them. Borders of documents are marked."
     config, tokenizer, corpus = open_data(config_path, load, overrides)
     from minigpt.data_tools import show_batch
     for text in show_batch(config, corpus, tokenizer, step, rows, ids):
         click.echo(text)
 
 # %% ../nbs/19_cli.ipynb #0c901e11
-@data.command(cls=Command, epilog=DATA_EXAMPLE)
+MEASURE_EXAMPLE = """
+\b
+Examples:
+  minigpt_data measure
+  minigpt_data measure --config-path configs/dev.yaml --steps 5
+  minigpt_data measure --load runs/default
+"""
+
+@data.command(cls=Command, epilog=MEASURE_EXAMPLE)
 @click.option("--steps", type=SIZE, default=0, help="Also time so many training steps.")
 @of_data
 def measure(steps, config_path, load, overrides):
@@ -696,7 +713,14 @@ def measure(steps, config_path, load, overrides):
         click.echo(line)
 
 # %% ../nbs/19_cli.ipynb #653d5532
-@data.command("prepare", cls=Command, epilog=DATA_EXAMPLE)
+PREPARE_EXAMPLE = """
+\b
+Examples:
+  minigpt_data prepare --config-path configs/100M.yaml
+  minigpt_data prepare --all data.cache_directory=/big/disk/cache
+"""
+
+@data.command("prepare", cls=Command, epilog=PREPARE_EXAMPLE)
 @click.option("--all", "everything", is_flag=True, help="All text, not just the run's.")
 @of_data
 def prepare_data(everything, config_path, load, overrides):
@@ -722,19 +746,26 @@ Example:
       tokenizer.kind=file tokenizer.name=tokenizer.json
 """
 
+TRAIN_TOKENIZER_EXAMPLE = """
+\b
+Examples:
+  minigpt_tokenizer train --output tokenizer.json model.vocab_size=4096
+  minigpt_tokenizer train --config-path configs/100M.yaml --megabytes 200
+"""
+
 @click.group(cls=Group, context_settings=SETTINGS, epilog=TOKENIZER_EXAMPLE)
 def tokenizer():
     "Make a tokenizer."
 
 # %% ../nbs/19_cli.ipynb #4b12ba75
-@tokenizer.command("train", cls=Command, epilog=TOKENIZER_EXAMPLE)
+@tokenizer.command("train", cls=Command, epilog=TRAIN_TOKENIZER_EXAMPLE)
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--output", default="tokenizer.json", help="Where to write it.")
 @click.option("--megabytes", default=50, help="Text to learn from, of all sources.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 @exits_cleanly
 def train_tokenizer(config_path, output, megabytes, overrides):
-    "Train a tokenizer on the mix of a configuration: model.vocab_size tokens at most."
+    "Train a tokenizer on a run's texts. It has at most model.vocab_size tokens."
     if megabytes < 1:
         raise InputError(f"megabytes={megabytes} must be above 0; try 50")
     if Path(output).exists() or not Path(output).absolute().parent.is_dir():
