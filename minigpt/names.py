@@ -60,6 +60,7 @@ def absolute(name: str, base: Path | None) -> str:
     if path is None or (base is None and not path.startswith(("/", "~"))):
         return name
     full = (base or Path("/")) / Path(path).expanduser()
+    full = Path(os.path.normpath(full))  # a pattern with ".." finds nothing
     before, hop, _ = name.rpartition("::")
     if hop:
         return f"{before}::{full}"
@@ -94,6 +95,10 @@ def named_files(source: SourceConfig) -> dict[str, list[str]] | None:
 def check_settings(source: SourceConfig) -> None:
     "Refuse what a stream of documents cannot have."
     kwargs, split = source.kwargs, source.kwargs.get("split")
+    require(
+        source.args[0] != "kjv" or (len(source.args) == 1 and not kwargs),
+        "data.sources: args: [kjv] is the built-in text, and takes no more args or kwargs",
+    )
     ways = ("line", "paragraph", "document")
     way = kwargs.get("sample_by", "line")
     for name in ("num_proc", "keep_in_memory", "save_infos", "verification_mode"):

@@ -113,6 +113,7 @@ class Documents:
     def __init__(self, source: SourceConfig, state: dict | None = None):
         self.source, self.n_rows = source, state["n_rows"] if state else 0
         self.stream, self.is_plain_text = None, False
+        check_settings(source)
         if source.args == ["kjv"]:
             self.rows = islice(kjv_rows(), -(-self.n_rows // ROWS), None)
             return

@@ -6,7 +6,7 @@
 __all__ = ['LONG_WORD', 'MAY_BE_LONG', 'KINDS', 'LONG', 'PIECE', 'HALF', 'BY_TOKEN', 'BY_TEXT', 'BYTE', 'CONTEXT', 'WINDOW',
            'cut_long_words', 'in_thread', 'train_tokenizer', 'without_habits', 'find_end_id', 'cut', 'grouped',
            'library_errors', 'unknown_in', 'unencodable', 'spelled_in_parts', 'TextTokenizer', 'check_ids',
-           'read_tokenizer', 'fetch_tokenizer', 'hub_commit', 'load_tokenizer', 'check_vocab_size', 'decodes_by_token',
+           'read_tokenizer', 'fetch_tokenizer', 'hub_silence', 'load_tokenizer', 'check_vocab_size', 'decodes_by_token',
            'visible', 'unfinished', 'decode_stream', 'shortened']
 
 # %% ../nbs/01_tokenizer.ipynb #61e0143e
@@ -265,7 +265,7 @@ def check_ids(vocabulary: dict[str, int]) -> None:
 def read_tokenizer(path: Path, end_token: str) -> Tokenizer:
     "Read a tokenizer.json, or a folder with vocab.json and merges.txt."
     if path.is_file():
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))  # of any path
+        return Tokenizer.from_file(str(path))
     vocab, merges = str(path / "vocab.json"), str(path / "merges.txt")
     tokenizer = Tokenizer(models.BPE.from_file(vocab, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -282,10 +282,11 @@ def fetch_tokenizer(config: TokenizerConfig) -> Path:
     from huggingface_hub import hf_hub_download  # takes a while
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    revision, silent = hub_commit(config)
+    silent = hub_silence(config)
     get = partial(
-        hf_hub_download, config.name, revision=revision, local_files_only=bool(silent)
-    )
+        hf_hub_download, config.name, revision=config.revision,
+        local_files_only=silent is not None,
+    )  # fmt: skip
     try:
         return Path(get("tokenizer.json"))
     except LocalEntryNotFoundError:
@@ -295,18 +296,16 @@ def fetch_tokenizer(config: TokenizerConfig) -> Path:
         get("vocab.json")
         return Path(get("merges.txt")).parent
 
-def hub_commit(config: TokenizerConfig) -> tuple[str, str]:
-    "The commit of a tokenizer, asked for once; or the revision, and why it is unknown."
+def hub_silence(config: TokenizerConfig) -> str | None:
+    "Why the hub does not answer when it is asked once; None: it does."
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
     try:
-        info = HfApi().model_info(config.name, revision=config.revision, timeout=5)
-        return info.sha, ""
+        HfApi().model_info(config.name, revision=config.revision, timeout=5)
     except Exception as error:
         status = getattr(getattr(error, "response", None), "status_code", 503)
-        if isinstance(error, ValueError) or status < 500 and status != 429:
+        if isinstance(error, ValueError) or (status < 500 and status != 429):
             raise
-        return config.revision, " ".join(f"{type(error).__name__}: {error}".split())
+        return " ".join(f"{type(error).__name__}: {error}".split())
 
 # %% ../nbs/01_tokenizer.ipynb #bee028cd
 def load_tokenizer(
@@ -315,10 +314,14 @@ def load_tokenizer(
     "Load a tokenizer. Raises `InputError` where it cannot be had or is not one."
     fix = "check tokenizer.name and the network; tokenizer.kind=train needs neither"
     if config.kind == "file":
-        path = Path(config.name)
-        require(path.exists(), f"tokenizer.name={config.name}: no such file or folder")
-        path = path / "tokenizer.json" if (path / "tokenizer.json").exists() else path
+        path = Path(config.name).expanduser()
         fix = "give a tokenizer.json, or a folder with vocab.json and merges.txt"
+        require(
+            path.exists(),
+            f"tokenizer.name={config.name}: no such file or folder; {fix}; a relative "
+            "path starts from the working directory",
+        )
+        path = path / "tokenizer.json" if (path / "tokenizer.json").exists() else path
     def explain(error: BaseException) -> str:
         reason = " ".join(str(error).split()).removesuffix(".")[:200]
         return f"tokenizer.name={config.name}: {reason}; {fix}"
@@ -350,7 +353,8 @@ def decodes_by_token(tokenizer: Tokenizer) -> bool:
     for step in decoder.get("decoders", [decoder]):
         kind, pattern = step["type"], step.get("pattern", {}).get("String", "")
         known = kind in (BY_TEXT if fused else BY_TOKEN | {"Strip"}) or kind == "Fuse"
-        if not known or (fused and kind == "Replace" and len(pattern) != 1):
+        whole = step.get("stop", 0) > 0 or (kind == "Replace" and len(pattern) != 1)
+        if not known or (fused and whole):
             return False
         fused = fused or kind in ("Fuse", "ByteLevel")
     return True
