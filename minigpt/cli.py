@@ -7,11 +7,11 @@ __all__ = ['OF_PATHS', 'OF_SCREEN', 'SETTINGS', 'SIZE', 'ZSTD', 'TRAIN_EXAMPLE',
            'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE', 'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'BENCH_EXAMPLE', 'DATA_EXAMPLE',
            'SHOW_EXAMPLE', 'MEASURE_EXAMPLE', 'PREPARE_EXAMPLE', 'TOKENIZER_EXAMPLE', 'TRAIN_TOKENIZER_EXAMPLE',
            'exits_cleanly', 'OneLine', 'leave', 'Command', 'Group', 'open_standard_streams', 'discard', 'Screen',
-           'use_large_pages', 'processor_key', 'is_damaged', 'remove_damaged', 'open_programs', 'keep_programs',
-           'set_up_process', 'setup_summary', 'catch_signals', 'silence_abandoned_io', 'prepare', 'report', 'train',
-           'read_text', 'text_of', 'replace_unprintable', 'generate', 'echo_evaluation', 'evaluate', 'verify', 'plan',
-           'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'measure', 'prepare_data', 'tokenizer',
-           'train_tokenizer']
+           'use_large_pages', 'processor_key', 'is_damaged', 'remove_damaged', 'repair_programs', 'open_programs',
+           'keep_programs', 'set_up_process', 'setup_summary', 'catch_signals', 'silence_abandoned_io', 'prepare',
+           'report', 'train', 'read_text', 'text_of', 'replace_unprintable', 'generate', 'echo_evaluation', 'evaluate',
+           'verify', 'plan', 'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'measure',
+           'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../nbs/19_cli.ipynb #907008a9
 import _thread
@@ -24,6 +24,7 @@ import platform
 import shlex
 import signal
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -199,15 +200,21 @@ def remove_damaged(folder: Path) -> None:
     os.utime(stamp, (now - 10, now - 10))  # clocks of file systems may be late
 
 # %% ../nbs/19_cli.ipynb #ef1e697b
-def open_programs(folder: Path) -> str:
-    "The folder where JAX can keep programs, free of damaged ones; '' without one."
+def repair_programs(folder: Path) -> None:
+    "Remove damaged entries, unless another process is reading or writing."
     from filelock import FileLock, Timeout
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lockfile", timeout=0):  # JAX's own lock
             remove_damaged(folder)
-    except Timeout:  # another process is reading or writing
+    except Timeout:
         pass
+
+def open_programs(folder: Path, prepare: Callable[[Path], None]) -> str:
+    "The folder, prepared, if JAX can keep programs in it; otherwise ''."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        prepare(folder)
     except OSError as error:
         click.echo(
             f"compiled programs are not kept: {folder}: {error.strerror}; to keep them, "
@@ -219,13 +226,17 @@ def open_programs(folder: Path) -> str:
 
 def keep_programs() -> None:
     "Have JAX keep compiled programs for the next process; before it is imported."
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if given is not None:
+        if given and "://" not in given:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = open_programs(
+                Path(given), lambda folder: None
+            )
         return
     from minigpt.filler import user_cache
+    folder = user_cache() / "programs" / processor_key()
     os.environ |= {
-        "JAX_COMPILATION_CACHE_DIR": open_programs(
-            user_cache() / "programs" / processor_key()
-        ),
+        "JAX_COMPILATION_CACHE_DIR": open_programs(folder, repair_programs),
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
