@@ -265,7 +265,7 @@ def check_ids(vocabulary: dict[str, int]) -> None:
 def read_tokenizer(path: Path, end_token: str) -> Tokenizer:
     "Read a tokenizer.json, or a folder with vocab.json and merges.txt."
     if path.is_file():
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))  # of any path
     vocab, merges = str(path / "vocab.json"), str(path / "merges.txt")
     tokenizer = Tokenizer(models.BPE.from_file(vocab, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
