@@ -555,6 +555,8 @@ def plan(config_path, tflops, mfu, measure, price, overrides):
         raise InputError("--measure finds the speed itself; leave out --tflops")
     if price is not None and not measure and tflops is None:
         raise InputError("--price needs a speed; add --tflops 312 or --measure")
+    if price is not None and not 0 <= price <= 1e12:
+        raise InputError(f"price={price} must be from 0 to 1e12; try 1.10")
     set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
