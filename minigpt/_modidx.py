@@ -399,6 +399,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'minigpt.names.base_of': ('names.html#base_of', 'minigpt/names.py'),
                                'minigpt.names.check_settings': ('names.html#check_settings', 'minigpt/names.py'),
                                'minigpt.names.file_format': ('names.html#file_format', 'minigpt/names.py'),
+                               'minigpt.names.files_of': ('names.html#files_of', 'minigpt/names.py'),
                                'minigpt.names.has_splits': ('names.html#has_splits', 'minigpt/names.py'),
                                'minigpt.names.hub_name': ('names.html#hub_name', 'minigpt/names.py'),
                                'minigpt.names.identity': ('names.html#identity', 'minigpt/names.py'),

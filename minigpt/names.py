@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMATS', 'ENDINGS', 'PACKED', 'PLACES', 'setting', 'file_format', 'is_folder', 'on_hub', 'local_part', 'absolute',
            'base_of', 'named_files', 'check_settings', 'load_settings', 'has_splits', 'hub_name', 'is_remote',
-           'local_patterns', 'local_files', 'require_files', 'identity']
+           'local_patterns', 'local_files', 'files_of', 'require_files', 'identity']
 
 # %% ../nbs/01a_names.ipynb #99ed9d22
 import os
@@ -99,6 +99,10 @@ def check_settings(source: SourceConfig) -> None:
         source.args[0] != "kjv" or (len(source.args) == 1 and not kwargs),
         "data.sources: args: [kjv] is the built-in text, and takes no more args or kwargs",
     )
+    require(
+        not file_format(str(source.args[0])) or setting(source, "data_files") is None,
+        f"data.sources: args: {source.args} and data_files both name files; leave one out",
+    )
     ways = ("line", "paragraph", "document")
     way = kwargs.get("sample_by", "line")
     for name in ("num_proc", "keep_in_memory", "save_infos", "verification_mode"):
@@ -175,9 +179,13 @@ def local_patterns(source: SourceConfig) -> list[str]:
 
 def local_files(source: SourceConfig) -> list[str]:
     "The files on this machine that a source reads."
+    found = map(files_of, local_patterns(source))
+    return sorted({path for paths in found for path in paths})
+
+def files_of(pattern: str) -> list[str]:
+    "The files on this machine that a pattern matches."
     from fsspec.implementations.local import LocalFileSystem
-    found = (LocalFileSystem().glob(pattern) for pattern in local_patterns(source))
-    return sorted({path for paths in found for path in paths if os.path.isfile(path)})
+    return [path for path in LocalFileSystem().glob(pattern) if os.path.isfile(path)]
 
 def require_files(source: SourceConfig) -> None:
     "Refuse a source of local files that has none. Raises `InputError`."
@@ -188,12 +196,13 @@ def require_files(source: SourceConfig) -> None:
         f"data.sources: the ending of {name} says no format; write args: [text] (or json, "
         f"csv, ...) and kwargs: {{data_files: {name}}}",
     )
-    plain = [pattern.removesuffix("/**").replace("[[]", "[") for pattern in patterns]
-    require(
-        not patterns or len(local_files(source)) > 0,
-        f"data.sources: there is no file {' or '.join(plain)}; correct the path in args "
-        "or data_files; a relative path starts from the working directory",
-    )
+    for pattern in patterns:
+        plain = pattern.removesuffix("/**").replace("[[]", "[")
+        require(
+            len(files_of(pattern)) > 0,
+            f"data.sources: there is no file {plain}; correct the path in args or "
+            "data_files; a relative path starts from the working directory",
+        )
     require(
         name not in FORMATS or patterns or is_remote(source),
         f"data.sources: {source.args} names no files; add kwargs: {{data_files: ...}}",
