@@ -398,6 +398,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'minigpt.names': { 'minigpt.names.absolute': ('names.html#absolute', 'minigpt/names.py'),
                                'minigpt.names.base_of': ('names.html#base_of', 'minigpt/names.py'),
                                'minigpt.names.check_settings': ('names.html#check_settings', 'minigpt/names.py'),
+                               'minigpt.names.check_stream_settings': ('names.html#check_stream_settings', 'minigpt/names.py'),
                                'minigpt.names.file_format': ('names.html#file_format', 'minigpt/names.py'),
                                'minigpt.names.files_of': ('names.html#files_of', 'minigpt/names.py'),
                                'minigpt.names.has_splits': ('names.html#has_splits', 'minigpt/names.py'),

@@ -187,10 +187,11 @@ def first_parts(source: SourceConfig, n_bytes: int, val_fraction: float) -> list
 def train_on_mix(config: Config, n_bytes: int = TOKENIZER_BYTES) -> TextTokenizer:
     "A tokenizer trained on the first documents of all sources. Raises `InputError`."
     total = sum(weights_of(config))
-    shares = [int(n_bytes * source.weight / total) + 1 for source in config.data.sources]
+    sources = config.data.sources
+    shares = [int(n_bytes * source.weight / total) + 1 for source in sources]
     heads = [
         first_parts(source, share, config.data.val_fraction)
-        for source, share in zip(config.data.sources, shares)
+        for source, share in zip(sources, shares)
     ]
     texts = (part.text for part in chain(*heads) if not part.held_out)
     end_token = config.tokenizer.end_token
@@ -220,7 +221,8 @@ def held_out_text(caches: list[TokenCache], config: Config, end_id: int) -> Held
 
 def nothing_held_out(config: Config) -> str:
     "Why there is no held-out text, and a `val_fraction` that gives some."
-    found = f"no document was held out with data.val_fraction={config.data.val_fraction}"
+    fraction = config.data.val_fraction
+    found = f"no document was held out with data.val_fraction={fraction}"
     texts = (text for source in config.data.sources for text in Documents(source))
     works = fraction_that_works(texts)
     if works is None:

@@ -36,8 +36,9 @@ class Evaluation(NamedTuple):
         if self.lossy == 0:
             return None
         return (
-            f"bits per byte cannot be compared: the tokenizer loses text, {self.lossy:.0%} "
-            "of the held-out documents do not come back from their tokens"
+            "bits per byte cannot be compared: the tokenizer loses text, "
+            f"{self.lossy:.0%} of the held-out documents do not come back from their "
+            "tokens"
         )
 
     @property

@@ -47,7 +47,8 @@ def kind_of(value) -> str:
 
 def text_of(row: Row, file: str, column: str, errors: str | None) -> str | None:
     "The text in a row. Raises `InputError` where there is something else."
-    value, others = row.values.get(column), [name for name in row.values if name != column]
+    value = row.values.get(column)
+    others = [name for name in row.values if name != column]
     fix = f"set text_column to another of {others}, or correct that row"
     require(
         isinstance(value, str | None),
@@ -86,8 +87,8 @@ def likely_encoding(head: bytes) -> str:
 def refuse_encoding(file: str, encoding: str, sample: bytes, reason: str) -> None:
     "Raise `InputError`: the file has another encoding, or is damaged."
     likely = likely_encoding(sample)
-    fix = f"it looks like {likely}; set kwargs: {{encoding: {likely}}}, or save the file "
-    fix += "as UTF-8"
+    fix = f"it looks like {likely}; set kwargs: {{encoding: {likely}}}, or save the "
+    fix += "file as UTF-8"
     if likely == "latin-1" and is_binary(sample):
         fix = "it looks like no text at all; leave it out of data_files"
     elif is_mostly_utf8(sample):
@@ -187,7 +188,9 @@ def items_of(value, column: str) -> list:
         return [{column: text} for text in texts]
     return value if isinstance(value, list) else [value]
 
-def whole_json(text: str, column: str, field: str | None) -> Iterator[tuple[str, object]]:
+def whole_json(
+    text: str, column: str, field: str | None
+) -> Iterator[tuple[str, object]]:
     "The rows of a file that is one JSON value, or several; `field` selects a part."
     try:
         values = list(values_of(text))
@@ -195,8 +198,8 @@ def whole_json(text: str, column: str, field: str | None) -> Iterator[tuple[str,
         line, mark = text.count("\n", 0, error.pos) + 1, error.msg
         first = text.splitlines()[0][:40]
         raise ValueError(
-            f"its first line, {first!r}, is no whole JSON value, and the file is none, "
-            f"either: {mark}, line {line}"
+            f"its first line, {first!r}, is no whole JSON value, and the file is "
+            f"none, either: {mark}, line {line}"
         ) from None
     if field is not None:
         values = [value[field] for value in values]
@@ -373,8 +376,8 @@ def file_errors(file: str):
     except (ValueError, EOFError, BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split()).removesuffix(".")[:200]
         raise InputError(
-            f"data.sources: {file} cannot be read: {reason}; correct the file, or leave "
-            "it out of data_files"
+            f"data.sources: {file} cannot be read: {reason}; correct the file, or "
+            "leave it out of data_files"
         ) from error
 
 def grouped_texts(texts: Iterator, n_rows: int = 1000, n_characters: int = 2**24):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'ENDINGS', 'PACKED', 'PLACES', 'setting', 'file_format', 'is_folder', 'on_hub', 'local_part', 'absolute',
-           'base_of', 'named_files', 'check_settings', 'load_settings', 'has_splits', 'hub_name', 'is_remote',
-           'local_patterns', 'local_files', 'files_of', 'require_files', 'identity']
+           'base_of', 'named_files', 'check_settings', 'check_stream_settings', 'load_settings', 'has_splits',
+           'hub_name', 'is_remote', 'local_patterns', 'local_files', 'files_of', 'require_files', 'identity']
 
 # %% ../nbs/01a_names.ipynb #99ed9d22
 import os
@@ -97,20 +97,12 @@ def check_settings(source: SourceConfig) -> None:
     kwargs, split = source.kwargs, source.kwargs.get("split")
     require(
         source.args[0] != "kjv" or (len(source.args) == 1 and not kwargs),
-        "data.sources: args: [kjv] is the built-in text, and takes no more args or kwargs",
+        "data.sources: args: [kjv] is the built-in text; it takes no more args or kwargs",
     )
     require(
         not file_format(str(source.args[0])) or setting(source, "data_files") is None,
-        f"data.sources: args: {source.args} and data_files both name files; leave one out",
-    )
-    ways = ("line", "paragraph", "document")
-    way = kwargs.get("sample_by", "line")
-    for name in ("num_proc", "keep_in_memory", "save_infos", "verification_mode"):
-        require(name not in kwargs, f"data.sources: leave {name} out of kwargs: a source "
-                "is read as a stream, by one thread")  # fmt: skip
-    require(
-        kwargs.get("streaming", True) is True,
-        "data.sources: leave streaming out of kwargs: a source is always a stream",
+        f"data.sources: args: {source.args} and data_files both name files; leave out "
+        "one of them",
     )
     require(
         len(source.args) <= len(PLACES),
@@ -121,6 +113,22 @@ def check_settings(source: SourceConfig) -> None:
         f"data.sources: split={split!r}: a stream has no parts; set split: train, and "
         "limit the run by train.n_steps, or write the part to a file of its own",
     )
+    check_stream_settings(kwargs)
+
+def check_stream_settings(kwargs: dict) -> None:
+    "Refuse settings that mean nothing for a stream, and a wrong `sample_by`."
+    for name in ("num_proc", "keep_in_memory", "save_infos", "verification_mode"):
+        require(
+            name not in kwargs,
+            f"data.sources: leave {name} out of kwargs: a source is read as a stream, by "
+            "one thread",
+        )
+    require(
+        kwargs.get("streaming", True) is True,
+        "data.sources: leave streaming out of kwargs: a source is always a stream",
+    )
+    ways = ("line", "paragraph", "document")
+    way = kwargs.get("sample_by", "line")
     require(
         way in ways,
         f"data.sources: sample_by={way!r} must be one of {', '.join(ways)}; leave it "
@@ -152,7 +160,8 @@ def load_settings(source: SourceConfig) -> dict:
 def has_splits(folder: Path) -> bool:
     "Whether a folder says by names, or in its README.md, what is for training."
     paths = (path.relative_to(folder) for path in folder.rglob("*"))
-    named = any(re.search(r"(^|[-._ 0-9/])train(ing)?[-._ 0-9/]", f"{p}/") for p in paths)
+    train = re.compile(r"(^|[-._ 0-9/])train(ing)?[-._ 0-9/]")
+    named = any(train.search(f"{path}/") for path in paths)
     return named or (folder / "README.md").exists()
 
 def hub_name(source: SourceConfig) -> str:
@@ -193,8 +202,8 @@ def require_files(source: SourceConfig) -> None:
     is_file = is_folder(name) and not file_format(name) and base_of(source).is_file()
     require(
         not is_file,
-        f"data.sources: the ending of {name} says no format; write args: [text] (or json, "
-        f"csv, ...) and kwargs: {{data_files: {name}}}",
+        f"data.sources: the ending of {name} says no format; write args: [text] (or "
+        f"json, csv, ...) and kwargs: {{data_files: {name}}}",
     )
     for pattern in patterns:
         plain = pattern.removesuffix("/**").replace("[[]", "[")

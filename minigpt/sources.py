@@ -25,7 +25,8 @@ from typing import NamedTuple
 from .config import InputError, SourceConfig, require
 from .formats import open_dataset, silence_libraries
 from minigpt.names import (
-    check_settings, hub_name, is_folder, is_remote, load_settings, on_hub, require_files,
+    check_settings, hub_name, is_folder, is_remote, load_settings, on_hub,
+    require_files,
 )  # fmt: skip
 
 # %% ../nbs/01a_sources.ipynb #5e8c98b2
@@ -73,8 +74,8 @@ def source_errors(source: SourceConfig, known: bool):
         if "Bad split" in reason:
             message += "; name a split of these in kwargs, or the files by data_files"
         elif (name := str(source.args[0])) and is_folder(name):
-            message += "; or name the files: args: [text] (or json, csv, ...) and kwargs: "
-            message += f"{{data_files: {name.rstrip('/')}/*.txt}}"
+            message += "; or name the files: args: [text] (or json, csv, ...) and "
+            message += f"kwargs: {{data_files: {name.rstrip('/')}/*.txt}}"
         silent = is_remote(source) and is_transient(error, known)
         raise (Unreachable if silent else InputError)(message) from error
 

@@ -169,13 +169,13 @@ def unencodable(tokenizer: Tokenizer, texts: list[str], error: BaseException) ->
     half = next((h for text in texts if (h := HALF.search(text))), None)
     if half is not None:
         return (
-            f"the text holds {half[0]!r}, half a character or a byte that is not UTF-8; "
-            "correct the text"
+            f"the text holds {half[0]!r}, half a character or a byte that is not "
+            "UTF-8; correct the text"
         )
     unknown, reason = unknown_in(tokenizer, texts), " ".join(str(error).split())[:100]
     return (
-        f"the tokenizer cannot encode {unknown[:40]!r} and has no token for unknown text "
-        f"({reason}); remove that from the text, or use another tokenizer"
+        f"the tokenizer cannot encode {unknown[:40]!r} and has no token for unknown "
+        f"text ({reason}); remove that from the text, or use another tokenizer"
     )
 
 # %% ../nbs/01_tokenizer.ipynb #c0369ac8
@@ -191,8 +191,8 @@ def spelled_in_parts(tokenizer: Tokenizer, end_id: int) -> list[int]:
         if ids and end_id not in ids:
             return ids
     raise InputError(
-        f"the text holds tokenizer.end_token={text!r}, which then cannot mark the end of "
-        "a document; choose another end token"
+        f"the text holds tokenizer.end_token={text!r}, which then cannot mark the end "
+        "of a document; choose another end token"
     )
 
 # %% ../nbs/01_tokenizer.ipynb #bddbf12d
@@ -231,9 +231,9 @@ class TextTokenizer:
         places = np.flatnonzero(ids == self.end_id)
         if len(places) == 0:
             return ids
-        parts = np.split(ids, places)
-        first, rest = parts[0], (part[1:] for part in parts[1:])
-        return np.concatenate([first, *(x for p in rest for x in (self.end_in_parts, p))])
+        first, *rest = np.split(ids, places)
+        spelled = (x for part in rest for x in (self.end_in_parts, part[1:]))
+        return np.concatenate([first, *spelled])
 
     def decode(self, ids: Iterable[int]) -> str:
         "The text of `ids`; special tokens are left out."
@@ -342,8 +342,10 @@ def check_vocab_size(tokenizer: TextTokenizer, vocab_size: int) -> None:
     )
 
 # %% ../nbs/01_tokenizer.ipynb #2548b326
-BY_TOKEN = {"ByteLevel", "WordPiece", "Metaspace", "BPEDecoder", "ByteFallback", "Replace"}
-BY_TEXT = {"Strip", "Metaspace", "Replace"}  # after 'Fuse', or bytes, made one text of all
+BY_TOKEN = {  # steps of decoders that treat each token by itself
+    "ByteLevel", "WordPiece", "Metaspace", "BPEDecoder", "ByteFallback", "Replace", "Strip",
+}  # fmt: skip
+BY_TEXT = {"Strip", "Metaspace", "Replace"}  # the same, when all tokens are one text
 
 def decodes_by_token(tokenizer: Tokenizer) -> bool:
     "Whether a later token never changes settled text."
@@ -352,7 +354,7 @@ def decodes_by_token(tokenizer: Tokenizer) -> bool:
     decoder, fused = json.loads(tokenizer.decoder.__getstate__()), False
     for step in decoder.get("decoders", [decoder]):
         kind, pattern = step["type"], step.get("pattern", {}).get("String", "")
-        known = kind in (BY_TEXT if fused else BY_TOKEN | {"Strip"}) or kind == "Fuse"
+        known = kind in (BY_TEXT if fused else BY_TOKEN) or kind == "Fuse"
         whole = step.get("stop", 0) > 0 or (kind == "Replace" and len(pattern) != 1)
         if not known or (fused and whole):
             return False
