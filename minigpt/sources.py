@@ -244,7 +244,7 @@ def no_dataset(source: SourceConfig, error: Exception) -> str:
         "GatedRepoError": "asks you to accept its terms; do so on its page, then log "
         "in: hf auth login",
     }
-    reason = " ".join(f"{kind}: {error}".split())[:200]
+    reason = " ".join(f"{kind}: {error}".split())[:200].rstrip(". ")
     otherwise = f"cannot be looked up on the hub: {reason}; check the network, or give "
     otherwise += f"the commit as kwargs: {{revision: ...}}; {AT_HOME.format(name=name)}"
     return f"data.sources: {name} {fixes.get(kind, otherwise)}"

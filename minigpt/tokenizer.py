@@ -305,7 +305,7 @@ def hub_silence(config: TokenizerConfig) -> str | None:
         status = getattr(getattr(error, "response", None), "status_code", 503)
         if isinstance(error, ValueError) or (status < 500 and status != 429):
             raise
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return " ".join(f"{type(error).__name__}: {error}".split())[:100].rstrip(". ")
 
 # %% ../nbs/01_tokenizer.ipynb #bee028cd
 def load_tokenizer(
@@ -323,7 +323,7 @@ def load_tokenizer(
         )
         path = path / "tokenizer.json" if (path / "tokenizer.json").exists() else path
     def explain(error: BaseException) -> str:
-        reason = " ".join(str(error).split()).removesuffix(".")[:200]
+        reason = " ".join(str(error).split())[:220].rstrip(". ")
         return f"tokenizer.name={config.name}: {reason}; {fix}"
 
     with library_errors(explain):
