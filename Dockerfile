@@ -11,8 +11,10 @@ WORKDIR /home/minigpt
 COPY --chown=minigpt . .
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --editable '.[dev]' "${JAX}" \
-    && install -d -o minigpt runs
-ENV PATH=/opt/venv/bin:$PATH XDG_CACHE_HOME=/home/minigpt/runs/.cache
+    && mkdir -p runs && chmod -R a+rwX .
+ENV PATH=/opt/venv/bin:$PATH XDG_CACHE_HOME=/home/minigpt/runs/.cache \
+    HOME=/home/minigpt USER=minigpt
 
+# Any other user id works too: docker run --user "$(id -u)"
 USER 1000
 CMD ["minigpt_train"]
