@@ -425,7 +425,7 @@ Examples:
 @click.command(cls=Command, context_settings=SETTINGS, epilog=GENERATE_EXAMPLE)
 @click.option("--load", required=True, help="Folder of a trained run.")
 @click.option("--prompt", help="How the text starts.  [In the beginning]")
-@click.option("--prompt-file", help="Read the prompt from this file; -: standard input.")
+@click.option("--prompt-file", help="Read the prompt from a file; -: standard input.")
 @click.option("--temperature", default=0.8, help="Below 1: safer; 0: most probable.")
 @click.option("--top-p", default=0.95, help="Keep the likeliest tokens up to this sum.")
 @click.option("--top-k", type=SIZE, default=0, help="Keep the K likeliest; 0: all.")
@@ -497,7 +497,9 @@ def evaluate(load, text, text_file, baselines, overrides):
     if text is not None:
         ids, losses = ev.text_losses(config.model, params, tokenizer, text)
         n_bytes = len(text.encode())
-        echo_evaluation(ev.evaluation(float(losses.sum()), len(ids), n_bytes))
+        lossy = float(tokenizer.loses(text, ids))
+        nats = float(losses.sum())
+        echo_evaluation(ev.evaluation(nats, len(ids), n_bytes, lossy))
         return
     from minigpt.data import load_corpus
     _, corpus = load_corpus(config, tokenizer)

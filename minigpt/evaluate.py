@@ -37,7 +37,7 @@ class Evaluation(NamedTuple):
             return None
         return (
             "bits per byte cannot be compared: the tokenizer loses text, "
-            f"{self.lossy:.0%} of the held-out documents do not come back from their "
+            f"{self.lossy:.0%} of the documents do not come back from their "
             "tokens"
         )
 
