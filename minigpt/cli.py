@@ -59,8 +59,8 @@ def exits_cleanly(command: Callable) -> Callable:
             discard(sys.stdout)
             sys.exit(128 + signal.SIGPIPE)
         except OSError as error:
-            of_screen = error.filename is None and error.errno in OF_SCREEN
-            if not of_screen and (error.filename is None or error.errno not in OF_PATHS):
+            known = OF_SCREEN if error.filename is None else OF_PATHS
+            if error.errno not in known:
                 raise
             name = os.fsdecode(error.filename or "standard output")
             shown = name if len(name) < 80 else f"{name[:40]}...{name[-20:]}"
@@ -217,8 +217,8 @@ def open_programs(folder: Path, prepare: Callable[[Path], None]) -> str:
         prepare(folder)
     except OSError as error:
         click.echo(
-            f"compiled programs are not kept: {folder}: {error.strerror}; to keep them, "
-            "set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable folder",
+            f"compiled programs are not kept: {folder}: {error.strerror}; to keep "
+            "them, set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable folder",
             err=True,
         )
         return ""

@@ -53,7 +53,7 @@ class JsonLines:
 
     @staticmethod
     def line(record: Record) -> str:
-        "A record as a line of JSON, which knows no NaN and no infinity: they become null."
+        "A record as a line of JSON, which has no NaN or infinity; they become null."
         def is_none(value) -> bool:
             return isinstance(value, float) and not math.isfinite(value)
         finite = {k: None if is_none(v) else v for k, v in record.items()}

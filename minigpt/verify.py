@@ -19,7 +19,7 @@ from minigpt.checkpoint import (
 )  # fmt: skip
 from .config import Config, require
 from .data import Corpus, batch_at, check_data, load_corpus
-from .step import TrainState, TrainStep, data_mesh, init_state, mesh_of
+from .step import TrainState, TrainStep, init_state, mesh_of
 from .telemetry import read_records
 from .train import measurements
 
@@ -84,7 +84,7 @@ class Replay(NamedTuple):
 
 # %% ../nbs/20_exact.ipynb #e622c186
 def missing_steps(recorded: dict[int, dict], last: int) -> str | None:
-    "The steps up to `last` without a record of their loss, in words; None: there are none."
+    "The steps up to `last` without a record of their loss, in words; None: none."
     missing = [n for n in range(1, last + 1) if "loss" not in recorded.get(n, {})]
     if not missing:
         return None
