@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 
 def known_notebooks() -> list[Path]:
     """The notebooks that git knows; in a copy without .git, all of them."""
-    found = sorted((ROOT / "nbs").glob("*.ipynb"))
+    found = sorted((ROOT / "nbs").rglob("[!.]*.ipynb"))
     git = ["git", "ls-files", "-z", "--", "*.ipynb"]
     try:
         listed = subprocess.run(

@@ -33,14 +33,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import minigpt.amp as amp
-import minigpt.model as model
+import minigpt.model.gpt as model
 import minigpt.step as step_module
-import minigpt.swiglu as swiglu
-from .attention import attention, causal_mask, document_mask
-from minigpt.config import (
-    LARGE_PAGES, Config, ModelConfig, TrainConfig, config_yaml, require,
-)  # fmt: skip
-from .linear import linear
+import minigpt.model.feed_forward as swiglu
+from .model.attention import attention, causal_mask, document_mask
+from .base.errors import require
+from .config import LARGE_PAGES, Config, TrainConfig, config_yaml
+from .model.shape import ModelConfig
+from .train.kernels import linear
 from .peer import peak_bytes, serve
 from .plan import flops_per_token, random_batch
 from .step import LossSum, TrainStep, data_mesh, init_state, token_losses

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .config import require
+from .base.errors import require
 from .sources import Documents, split_text
-from .tokenizer import TextTokenizer
+from .model.tokenizer import TextTokenizer
 
 # %% ../nbs/01b_cache.ipynb #8900e3b7
 class Shards:
@@ -169,7 +169,7 @@ class CacheFiles:
         self.ended = bool(last["ended"])
 
     def refresh(self) -> None:
-        "Take notice of what others have committed. Raises `InputError` if it is gone."
+        "Take notice of what others have committed. Raises `UserError` if it is gone."
         known, state = self.n_commits, {"n_commits": 0}
         if self.state_path.exists():
             state = json.loads(self.state_path.read_text())
@@ -210,7 +210,7 @@ def commit(files: CacheFiles, encoded: Encoded, group: Group) -> None:
 
 # %% ../nbs/01b_cache.ipynb #95cf343e
 def check_files(files: CacheFiles) -> None:
-    "Compute the last digest again. Raises `InputError` where it is another."
+    "Compute the last digest again. Raises `UserError` where it is another."
     n = files.n_commits
     old = files.record(n - 1) if n > 1 else np.array((0, 1, 0, 0, 0, b""), COMMIT)
     train = files.train[int(old["n_tokens"]) : files.n_tokens]

@@ -37,12 +37,13 @@ from filelock import FileLock, Timeout
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from .base.errors import UserError, require
 from minigpt.config import (
-    Config, InputError, config_yaml, deciding_fields, go_on, load_config,
-    micro_batches_before, require, start_another,
+    Config, config_yaml, determining_fields, go_on,
+    load_config, micro_batches_before, start_another,
 )  # fmt: skip
 from .step import TrainState, data_mesh, init_state, n_devices_of
-from .tokenizer import TextTokenizer, load_tokenizer
+from .model.tokenizer import TextTokenizer, load_tokenizer
 
 for name in ("absl", "asyncio"):  # Orbax tells of every save, and of each failure twice
     logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -66,7 +67,7 @@ def json_sha256(value) -> str:
 
 def config_sha256(config: Config) -> str:
     "SHA-256 of all that decides the parameters in a configuration."
-    return json_sha256(deciding_fields(config))
+    return json_sha256(determining_fields(config))
 
 # %% ../nbs/12_checkpoint.ipynb #b7e92c23
 def certificate(config: Config, state: TrainState) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def manifest(
 ) -> dict[str, Any]:
     "All that a checkpoint belongs to, as plain JSON with a digest of its own."
     content = certificate(config, state) | {
-        "config": deciding_fields(config),
+        "config": determining_fields(config),
         "config_sha256": config_sha256(config),
         "tokenizer_sha256": tokenizer.sha256,
         "data": data,
@@ -121,7 +122,7 @@ def manifest(
 
 # %% ../nbs/12_checkpoint.ipynb #14715062
 class RunLock:
-    "Held by the one process that trains in a folder. Raises `InputError`, `OSError`."
+    "Held by the one process that trains in a folder. Raises `UserError`, `OSError`."
 
     def __init__(self, folder: Path):
         self.owner = Path(folder) / "lock.json"
@@ -130,7 +131,7 @@ class RunLock:
         try:
             self.lock.acquire()
         except Timeout:
-            raise InputError(in_use(folder, self.owner)) from None
+            raise UserError(in_use(folder, self.owner)) from None
         since = time.strftime("%Y-%m-%d %H:%M")
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
         self.owner.write_text(json.dumps(owner))
@@ -155,20 +156,20 @@ def in_use(folder: Path, owner: Path) -> str:
 
 # %% ../nbs/12_checkpoint.ipynb #6cc07fa0
 def create_run(folder: Path) -> RunLock:
-    "Make the folder of a new run and lock it. Raises `InputError` where that fails."
+    "Make the folder of a new run and lock it. Raises `UserError` where that fails."
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = RunLock(folder)
     except OSError as error:
-        raise InputError(
+        raise UserError(
             f"cannot write to {folder}: {error.strerror}; give another --save-directory"
         ) from None
     metrics = folder / "metrics.jsonl"
     started = metrics.exists() and metrics.stat().st_size > 0
     if started or any((folder / n).exists() for n in ("config.yaml", "checkpoints")):
         lock.release()
-        raise InputError(
+        raise UserError(
             f"{folder} already holds a run; go on with it: {go_on(folder)}, or start "
             "another one in another folder"
         )
@@ -187,9 +188,9 @@ def save_run(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
     write_whole(folder / "config.yaml", config_yaml(config))
 
 def check_overrides(folder: Path, config: Config) -> None:
-    "Refuse to change what decides the parameters of a run. Raises `InputError`."
-    started = deciding_fields(load_config(folder / "config.yaml"))
-    for name, value in deciding_fields(config).items():
+    "Refuse to change what decides the parameters of a run. Raises `UserError`."
+    started = determining_fields(load_config(folder / "config.yaml"))
+    for name, value in determining_fields(config).items():
         require(
             value == started[name],
             f"{name}={value} would make another run of {folder}, which was started "
@@ -202,7 +203,7 @@ def load_run(
     folder: Path,
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> tuple[Config, TextTokenizer]:
-    "Read what a run started from. Raises `InputError` where `folder` is not a run."
+    "Read what a run started from. Raises `UserError` where `folder` is not a run."
     folder = Path(folder)
     require(
         os.path.isdir(folder),
@@ -228,11 +229,11 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def told_as_save_error(folder: Path):
-    "Turn whatever the disk answers into an `InputError`."
+    "Turn whatever the disk answers into an `UserError`."
     try:
         yield
     except Exception as error:  # OSError, and what Orbax makes of it
-        raise InputError(
+        raise UserError(
             f"cannot save a checkpoint in {folder}: {one_line(error)}; those before it "
             f"are kept; make room, then go on: {go_on(folder)}"
         ) from error
@@ -258,7 +259,7 @@ def plain_path(folder: Path) -> Iterator[Path]:
 UNFINISHED = re.compile("orbax-checkpoint-tmp|-deleted$")  # in the name of a folder
 
 class Checkpoints:
-    "The checkpoints of one run. Raises `InputError` where saving failed."
+    "The checkpoints of one run. Raises `UserError` where saving failed."
 
     def __init__(self, folder: Path, keep: int):
         self.folder, self.keep = Path(folder), keep
@@ -369,9 +370,9 @@ def read_checkpoint(
 def check_manifest(
     folder: Path, saved: dict, config: Config, tokenizer: TextTokenizer
 ) -> None:
-    "Refuse a checkpoint of another configuration or tokenizer. Raises `InputError`."
+    "Refuse a checkpoint of another configuration or tokenizer. Raises `UserError`."
     of = f"the checkpoint of step {saved['step']} in {folder} was made with"
-    ours = json.loads(json.dumps(deciding_fields(config)))  # keys become texts
+    ours = json.loads(json.dumps(determining_fields(config)))  # keys become texts
     for name, value in saved["config"].items():
         require(
             name in ours and ours[name] == value,
@@ -398,7 +399,7 @@ def restore(
     mesh: Mesh,
     step: int | None = None,  # None: the newest one that can be read
 ) -> Restored:
-    "A state of a run. Raises `InputError` where there is none that fits."
+    "A state of a run. Raises `UserError` where there is none that fits."
     saved, damaged = saved_steps(folder), {}
     require(
         saved,
@@ -412,11 +413,11 @@ def restore(
         try:
             read = read_checkpoint(folder, number, config, tokenizer, mesh)
             return Restored(*read, damaged)
-        except InputError:
+        except UserError:
             raise
         except Exception as error:  # a damaged file can raise anything
             damaged[number] = one_line(error)
-    raise InputError(
+    raise UserError(
         f"no checkpoint in {folder} can be read: {damaged}; start again: "
         f"{start_another(folder)}"
     )
@@ -441,7 +442,7 @@ def load_model(
     folder: str | Path,  # of a run
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> Model:
-    "The newest model of a run that can be read. Raises `InputError`."
+    "The newest model of a run that can be read. Raises `UserError`."
     config, tokenizer = load_run(Path(folder), overrides)
     restored = restore(Path(folder), config, tokenizer, data_mesh(1))
     for line in damages(restored):

@@ -34,9 +34,8 @@ from pathlib import Path
 
 import click
 
-from minigpt.config import (
-    LARGE_PAGES, InputError, Words, as_utf8, go_on, load_config,
-)  # fmt: skip
+from .base.errors import UserError, as_utf8
+from .config import LARGE_PAGES, Words, go_on, load_config
 
 # %% ../nbs/19_cli.ipynb #49c4b37a
 OF_PATHS = {  # errors that a path given by the user can cause
@@ -46,12 +45,12 @@ OF_PATHS = {  # errors that a path given by the user can cause
 OF_SCREEN = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # errors without a path
 
 def exits_cleanly(command: Callable) -> Callable:
-    "Turn `InputError`, and errors of paths, into one line and exit code 2."
+    "Turn `UserError`, and errors of paths, into one line and exit code 2."
     @functools.wraps(command)
     def wrapped(**options):
         try:
             return command(**options)
-        except InputError as error:
+        except UserError as error:
             later = getattr(error, "__notes__", [])[1:]
             click.echo("; ".join([f"error: {error}", *later]), err=True)
             sys.exit(2)
@@ -296,19 +295,19 @@ def silence_abandoned_io() -> None:
 
 # %% ../nbs/19_cli.ipynb #c4558ee6
 def prepare(config_path, seed, save_directory, load, overrides):
-    "The run that the options of `minigpt_train` describe. Raises `InputError`."
+    "The run that the options of `minigpt_train` describe. Raises `UserError`."
     if load is not None:
         if config_path or save_directory or seed is not None:
-            raise InputError(
+            raise UserError(
                 "--load goes on with a run as it was configured; leave out "
                 "--config-path, --seed and --save-directory"
             )
-        from minigpt.train import resume_run
+        from minigpt.trainer import resume_run
         return resume_run(Path(load), overrides)
     if seed is not None:
         overrides = (*overrides, f"train.seed={seed}")
     config = load_config(config_path, overrides)
-    from minigpt.train import start_run
+    from minigpt.trainer import start_run
     return start_run(config, Path(save_directory or "runs/default"))
 
 # %% ../nbs/19_cli.ipynb #f22e30ec
@@ -361,9 +360,9 @@ def train(config_path, seed, save_directory, load, overrides):
     run = prepare(config_path, seed, save_directory, load, overrides)
     run.stopping = asked
     import jax
-    from minigpt.model import count_parameters
+    from minigpt.model.gpt import count_parameters
     from minigpt.step import devices_line
-    from minigpt.train import train as train_run
+    from minigpt.trainer import train as train_run
     n, n_steps = count_parameters(run.state.params), run.config.train.n_steps
     if run.done == n_steps:
         click.echo(f"{run.folder} is finished: all {n_steps} steps are done", err=True)
@@ -379,29 +378,29 @@ def train(config_path, seed, save_directory, load, overrides):
 MAX_TEXT_BYTES = 10**8
 
 def read_text(option: str, path: str) -> str:
-    "The text of a file, or with '-' of standard input. Raises `InputError`."
+    "The text of a file, or with '-' of standard input. Raises `UserError`."
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             data = file.read(MAX_TEXT_BYTES + 1)
         text = data.decode("utf-8-sig")
     except UnicodeError:
-        raise InputError(
+        raise UserError(
             f"--{option} {path} is not UTF-8 text; convert it, such as with "
             "iconv -f UTF-16 -t UTF-8"
         ) from None
     except OSError as error:
-        raise InputError(
+        raise UserError(
             f"--{option} {path}: {error.strerror}; give a text file, or - for "
             "standard input"
         ) from None
     if len(data) > MAX_TEXT_BYTES:
-        raise InputError(f"--{option} {path} is above 100 MB; give a part of it")
+        raise UserError(f"--{option} {path} is above 100 MB; give a part of it")
     return text
 
 def text_of(option: str, argument: str | None, path: str | None) -> str | None:
     "The text of an option such as `--prompt`, or of its file; None: neither is given."
     if path is not None and argument is not None:
-        raise InputError(f"give --{option} or --{option}-file, not both")
+        raise UserError(f"give --{option} or --{option}-file, not both")
     if path is not None:
         return read_text(f"{option}-file", path)
     return None if argument is None else as_utf8(argument, f"--{option}")
@@ -438,9 +437,9 @@ def generate(load, prompt, prompt_file, max_new_tokens, seed, **sampling):
     set_up_process()
     replace_unprintable()
     if max_new_tokens < 1:
-        raise InputError(f"max-new-tokens={max_new_tokens} must be above 0; try 200")
+        raise UserError(f"max-new-tokens={max_new_tokens} must be above 0; try 200")
     from minigpt.checkpoint import load_model
-    from minigpt.sampler import Sampling, check_lengths, check_sampling, generate_text
+    from minigpt.model.sampler import Sampling, check_lengths, check_sampling, generate_text
     settings, text = Sampling(**sampling), text_of("prompt", prompt, prompt_file)
     text = "In the beginning" if text is None else text
     check_sampling(settings)
@@ -488,7 +487,7 @@ def evaluate(load, text, text_file, baselines, overrides):
     from minigpt.checkpoint import load_model
     text = text_of("text", text, text_file)
     if text is not None and (baselines or not text):
-        raise InputError(
+        raise UserError(
             "--text and --text-file need a text that is not empty, and go without "
             "--baselines"
         )
@@ -554,11 +553,11 @@ Examples:
 def plan(config_path, tflops, mfu, measure, price, overrides):
     "Parameters, arithmetic, memory, and with a speed also time and cost of a run."
     if measure and tflops is not None:
-        raise InputError("--measure finds the speed itself; leave out --tflops")
+        raise UserError("--measure finds the speed itself; leave out --tflops")
     if price is not None and not measure and tflops is None:
-        raise InputError("--price needs a speed; add --tflops 312 or --measure")
+        raise UserError("--price needs a speed; add --tflops 312 or --measure")
     if price is not None and not 0 <= price <= 1e12:
-        raise InputError(f"price={price} must be from 0 to 1e12; try 1.10")
+        raise UserError(f"price={price} must be from 0 to 1e12; try 1.10")
     set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
@@ -591,7 +590,7 @@ Examples:
 def find_batch_size(config_path, memory_gib, headroom, by_trial, confirm, overrides):
     "The largest micro-batch that fits into the memory, and the settings to train with."
     if by_trial and confirm:
-        raise InputError("--by-trial runs real steps already; leave out --confirm")
+        raise UserError("--by-trial runs real steps already; leave out --confirm")
     set_up_process()
     config = load_config(config_path, overrides)
     from minigpt import plan as p
@@ -600,7 +599,7 @@ def find_batch_size(config_path, memory_gib, headroom, by_trial, confirm, overri
     if by_trial:
         n = p.find_by_trial(config, budget, click.echo)
         if n == 0:
-            raise InputError("not even one sequence fits; try model.remat=block")
+            raise UserError("not even one sequence fits; try model.remat=block")
         advice = p.resized(config, n, config.model.remat)
         click.echo(f"to train:\n  {p.overrides_of(advice)}")
         return
@@ -633,7 +632,7 @@ def bench(config_path, rounds, scaling, output, plot):
     "Measure training steps against peers, against plain forms, against the machine."
     for path in filter(None, (output, plot)):
         if not Path(path).absolute().parent.is_dir():
-            raise InputError(f"the folder of {path} does not exist; give another one")
+            raise UserError(f"the folder of {path} does not exist; give another one")
     set_up_process()
     configs = {Path(path).stem: load_config(path) for path in config_path}
     configs = configs or {"default": load_config()}
@@ -648,9 +647,9 @@ def bench(config_path, rounds, scaling, output, plot):
 
 # %% ../nbs/19_cli.ipynb #dc4eb37d
 def open_data(config_path, load, overrides):
-    "Config, tokenizer and corpus. Raises `InputError`."
+    "Config, tokenizer and corpus. Raises `UserError`."
     if load is not None and config_path:
-        raise InputError("--load goes without --config-path; give one of them")
+        raise UserError("--load goes without --config-path; give one of them")
     from minigpt.data import load_corpus, pin_sources
     if load is None:
         config = pin_sources(load_config(config_path, overrides))
@@ -782,9 +781,9 @@ def tokenizer():
 def train_tokenizer(config_path, output, megabytes, overrides):
     "Train a tokenizer on a run's texts. It has at most model.vocab_size tokens."
     if megabytes < 1:
-        raise InputError(f"megabytes={megabytes} must be above 0; try 50")
+        raise UserError(f"megabytes={megabytes} must be above 0; try 50")
     if Path(output).exists() or not Path(output).absolute().parent.is_dir():
-        raise InputError(
+        raise UserError(
             f"{output} exists, or its folder does not; give another --output"
         )
     from minigpt.data import pin_sources, train_on_mix

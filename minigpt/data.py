@@ -22,12 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from minigpt.config import (
-    Config, InputError, SourceConfig, micro_batches_at, micro_batches_before, require,
-)  # fmt: skip
+from .base.errors import UserError, require
+from .config import Config, SourceConfig, micro_batches_at, micro_batches_before
 from .filler import HeldOut, TokenCache, open_cache
 from .sources import Documents, Part, fraction_that_works, pin, split_text
-from minigpt.tokenizer import (
+from minigpt.model.tokenizer import (
     TextTokenizer, check_vocab_size, load_tokenizer, train_tokenizer,
 )  # fmt: skip
 
@@ -53,7 +52,7 @@ def permutation(
     return order
 
 # %% ../nbs/02_data.ipynb #c7fe2d86
-class DataEnded(InputError):
+class DataEnded(UserError):
     "A source has been used up, and the configuration says to stop then."
 
 def tokens_there(stream: "np.ndarray | TokenCache", n_tokens: int) -> int:
@@ -185,7 +184,7 @@ def first_parts(source: SourceConfig, n_bytes: int, val_fraction: float) -> list
     return [part for text in texts for part in split_text(text, val_fraction, is_plain)]
 
 def train_on_mix(config: Config, n_bytes: int = TOKENIZER_BYTES) -> TextTokenizer:
-    "A tokenizer trained on the first documents of all sources. Raises `InputError`."
+    "A tokenizer trained on the first documents of all sources. Raises `UserError`."
     total = sum(weights_of(config))
     sources = config.data.sources
     shares = [int(n_bytes * source.weight / total) + 1 for source in sources]
@@ -200,7 +199,7 @@ def train_on_mix(config: Config, n_bytes: int = TOKENIZER_BYTES) -> TextTokenize
 
 # %% ../nbs/02_data.ipynb #00aad6d3
 def tokenizer_for(config: Config) -> TextTokenizer:
-    "The tokenizer that the config asks for. Raises `InputError`."
+    "The tokenizer that the config asks for. Raises `UserError`."
     if config.tokenizer.kind == "train":
         return train_on_mix(config)
     return load_tokenizer(config.tokenizer)
@@ -216,7 +215,7 @@ def held_out_text(caches: list[TokenCache], config: Config, end_id: int) -> Held
     sums = {name: sum(getattr(part, name) for part in parts) for name in names}
     held_out = HeldOut(tokens.astype(np.int32), **sums)
     if held_out.n_bytes == 0:
-        raise InputError(nothing_held_out(config))
+        raise UserError(nothing_held_out(config))
     return held_out
 
 def nothing_held_out(config: Config) -> str:
@@ -234,7 +233,7 @@ def nothing_held_out(config: Config) -> str:
 
 # %% ../nbs/02_data.ipynb #48153965
 def pin_sources(config: Config) -> Config:
-    "The config with the commits of its sources on the hub. Raises `InputError`."
+    "The config with the commits of its sources on the hub. Raises `UserError`."
     sources = [pin(source) for source in config.data.sources]
     return replace(config, data=replace(config.data, sources=sources))
 
@@ -243,7 +242,7 @@ def load_corpus(
     config: Config,
     tokenizer: TextTokenizer | None = None,  # None: the one that the config asks for
 ) -> tuple[TextTokenizer, Corpus]:
-    "Open the token streams of a run. Raises `InputError`."
+    "Open the token streams of a run. Raises `UserError`."
     if tokenizer is None:
         tokenizer = tokenizer_for(config)
     check_vocab_size(tokenizer, config.model.vocab_size)

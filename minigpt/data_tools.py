@@ -24,7 +24,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from .config import Config, require
+from .base.errors import require
+from .config import Config
 from minigpt.data import (
     Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences,
     sequences_before, shuffled, take_bytes, weights_of, whole_weights,
@@ -33,7 +34,7 @@ from .filler import folder_bytes, open_cache
 from .loader import Channel, Closed, load_batches
 from .sources import Documents
 from .step import TrainStep, init_state, mesh_of
-from .tokenizer import TextTokenizer
+from .model.tokenizer import TextTokenizer
 
 # %% ../nbs/23_data_tools.ipynb #5038013d
 def parts_of(tokens: np.ndarray, end_id: int) -> Iterator[np.ndarray]:

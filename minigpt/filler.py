@@ -26,10 +26,11 @@ from filelock import FileLock, Timeout
 from minigpt.cache import (
     VAL_DOCUMENT, CacheFiles, Group, check_files, commit, encode_group, read_group,
 )  # fmt: skip
-from .config import DataConfig, InputError, SourceConfig, require
+from .base.errors import UserError, require
+from .config import DataConfig, SourceConfig
 from .names import identity
 from .sources import Documents, Unreachable
-from .tokenizer import TextTokenizer
+from .model.tokenizer import TextTokenizer
 
 # %% ../nbs/01c_filler.ipynb #9cc3899a
 class CacheClosed(Exception):
@@ -133,7 +134,7 @@ class Filler(threading.Thread):
         except CacheClosed:
             pass
         except OSError as error:
-            self.error = InputError(
+            self.error = UserError(
                 f"cannot write to the token cache {self.files.folder}: "
                 f"{error.strerror}; make room, or set data.cache_directory"
             )
@@ -223,7 +224,7 @@ class TokenCache:
         time.sleep(0.01)
 
     def wait(self, n_tokens: int, n_val_tokens: int = 0) -> int:
-        "Wait for tokens; how many there are. Raises `InputError`, `CacheClosed`."
+        "Wait for tokens; how many there are. Raises `UserError`, `CacheClosed`."
         while not self.want(n_tokens, n_val_tokens):
             self.wait_a_little()
         self.want(n_tokens + self.lead)
@@ -286,7 +287,7 @@ def open_cache(
     config: DataConfig,
     lead: int = 0,  # tokens that are wanted beyond those that are waited for
 ) -> TokenCache:
-    "The cache of a source and a tokenizer. Raises `InputError`."
+    "The cache of a source and a tokenizer. Raises `UserError`."
     key = json.dumps(cache_key(source, tokenizer, config), sort_keys=True)
     root = Path(config.cache_directory).expanduser() if config.cache_directory else None
     root = (root or user_cache()) / "tokens"
@@ -297,10 +298,10 @@ def open_cache(
             (folder / "source.json").write_text(key)
         check_files(files)
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, UserError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise InputError(
+        raise UserError(
             f"cannot use the token cache {folder}: {reason}; delete that folder, or "
             "set data.cache_directory"
         ) from error

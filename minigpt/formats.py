@@ -24,7 +24,7 @@ from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice
 from typing import NamedTuple
 
-from .config import InputError, require
+from .base.errors import UserError, require
 
 # %% ../nbs/01a_formats.ipynb #b576aff4
 def whole_characters(text: str, errors: str | None) -> str:
@@ -46,7 +46,7 @@ def kind_of(value) -> str:
     return f"{words}, {json.dumps(value, default=str)[:40]}"
 
 def text_of(row: Row, file: str, column: str, errors: str | None) -> str | None:
-    "The text in a row. Raises `InputError` where there is something else."
+    "The text in a row. Raises `UserError` where there is something else."
     value = row.values.get(column)
     others = [name for name in row.values if name != column]
     fix = f"set text_column to another of {others}, or correct that row"
@@ -59,7 +59,7 @@ def text_of(row: Row, file: str, column: str, errors: str | None) -> str | None:
         return value and whole_characters(value, errors)
     except UnicodeDecodeError:
         half = next(c for c in value if "\ud800" <= c <= "\udfff")
-        raise InputError(
+        raise UserError(
             f"data.sources: {file}, {row.place}: column {column!r} holds half a "
             f"character, \\u{ord(half):04x}; correct that row, or set kwargs: "
             "{encoding_errors: replace}"
@@ -85,7 +85,7 @@ def likely_encoding(head: bytes) -> str:
     return "latin-1"
 
 def refuse_encoding(file: str, encoding: str, sample: bytes, reason: str) -> None:
-    "Raise `InputError`: the file has another encoding, or is damaged."
+    "Raise `UserError`: the file has another encoding, or is damaged."
     likely = likely_encoding(sample)
     fix = f"it looks like {likely}; set kwargs: {{encoding: {likely}}}, or save the "
     fix += "file as UTF-8"
@@ -96,12 +96,12 @@ def refuse_encoding(file: str, encoding: str, sample: bytes, reason: str) -> Non
         fix += "replace}"
         if encoding != "utf-8":
             fix = "it looks like UTF-8; leave encoding out of kwargs"
-    raise InputError(f"data.sources: {file} is not {encoding}: {reason}; {fix}")
+    raise UserError(f"data.sources: {file} is not {encoding}: {reason}; {fix}")
 
 # %% ../nbs/01a_formats.ipynb #d78fc372
 @contextmanager
 def opened_text(file: str, config, **settings):
-    "A file as text. Raises `InputError` where it has another encoding."
+    "A file as text. Raises `UserError` where it has another encoding."
     encoding = getattr(config, "encoding", None) or "utf-8"
     errors = getattr(config, "encoding_errors", None) or "strict"
     with open_bytes(file, config) as raw:
@@ -208,11 +208,11 @@ def whole_json(
 
 # %% ../nbs/01a_formats.ipynb #56d9022d
 def json_line(file: str, number: int, line: str) -> tuple[str, object]:
-    "A line and its value. Raises `InputError`, which names the line."
+    "A line and its value. Raises `UserError`, which names the line."
     try:
         return f"line {number}", json.loads(line, strict=False)
     except json.JSONDecodeError as error:
-        raise InputError(
+        raise UserError(
             f"data.sources: {file}, line {number} is not JSON: {error.msg}, column "
             f"{error.colno}; correct that line, or delete it"
         ) from None
@@ -240,7 +240,7 @@ def json_values(
 
 # %% ../nbs/01a_formats.ipynb #cfefc7f0
 def read_json(file: str, column: str, config) -> Iterator[Row]:
-    "The rows of a file of JSON. Raises `InputError`."
+    "The rows of a file of JSON. Raises `UserError`."
     with opened_text(file, config) as opened:
         try:
             for place, value in json_values(file, opened, column, config):
@@ -252,11 +252,11 @@ def read_json(file: str, column: str, config) -> Iterator[Row]:
                 )
                 yield Row(place, value)
         except (KeyError, TypeError) as error:
-            raise InputError(f"data.sources: {file} has no field {error}") from None
-        except (InputError, UnicodeError):
+            raise UserError(f"data.sources: {file} has no field {error}") from None
+        except (UserError, UnicodeError):
             raise
         except ValueError as error:
-            raise InputError(
+            raise UserError(
                 f"data.sources: {file} is not JSON: {error}; correct the file"
             ) from None
 
@@ -281,7 +281,7 @@ def read_csv(file: str, column: str, config) -> Iterator[Row]:
 
 # %% ../nbs/01a_formats.ipynb #df50b622
 def text_column(schema, file: str, column: str) -> str | None:
-    "The column, if a table has it as text. Raises `InputError` if it is not text."
+    "The column, if a table has it as text. Raises `UserError` if it is not text."
     import pyarrow.types as t
     if column not in schema.names:
         return None
@@ -338,7 +338,7 @@ READERS = {
 PROBED = 1000  # rows in which a column has to be found
 
 def column_texts(rows: Iterator[Row], file: str, column: str, errors) -> Iterator:
-    "The text of each row of a file, or None. Raises `InputError`."
+    "The text of each row of a file, or None. Raises `UserError`."
     head, names = list(islice(rows, PROBED)), {}
     for row in head:
         names |= dict.fromkeys(row.values)
@@ -368,14 +368,14 @@ def tables(
 
 @contextmanager
 def file_errors(file: str):
-    "Raise `InputError` with the file's name for contents that cannot be read."
+    "Raise `UserError` with the file's name for contents that cannot be read."
     try:
         yield
-    except InputError:
+    except UserError:
         raise
     except (ValueError, EOFError, BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split()).removesuffix(".")[:200]
-        raise InputError(
+        raise UserError(
             f"data.sources: {file} cannot be read: {reason}; correct the file, or "
             "leave it out of data_files"
         ) from error

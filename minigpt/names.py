@@ -14,7 +14,8 @@ from glob import escape
 from importlib.metadata import version
 from pathlib import Path
 
-from .config import SourceConfig, require
+from .base.errors import require
+from .config import SourceConfig
 
 # %% ../nbs/01a_names.ipynb #af4e0177
 FORMATS = ("arrow", "csv", "json", "parquet", "text", "webdataset", "xml")
@@ -137,7 +138,7 @@ def check_stream_settings(kwargs: dict) -> None:
 
 # %% ../nbs/01a_names.ipynb #a702b766
 def load_settings(source: SourceConfig) -> dict:
-    "The settings of `load_dataset`, all by name. Raises `InputError`."
+    "The settings of `load_dataset`, all by name. Raises `UserError`."
     check_settings(source)
     settings = dict(zip(PLACES, source.args)) | source.kwargs
     settings = {k: v for k, v in settings.items() if v is not None and k != "streaming"}
@@ -197,7 +198,7 @@ def files_of(pattern: str) -> list[str]:
     return [path for path in LocalFileSystem().glob(pattern) if os.path.isfile(path)]
 
 def require_files(source: SourceConfig) -> None:
-    "Refuse a source of local files that has none. Raises `InputError`."
+    "Refuse a source of local files that has none. Raises `UserError`."
     name, patterns = str(source.args[0]), local_patterns(source)
     is_file = is_folder(name) and not file_format(name) and base_of(source).is_file()
     require(

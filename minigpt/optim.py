@@ -14,6 +14,8 @@ import optax
 from jax import Array
 
 from .config import Config, OptimConfig
+from .model.gpt import parameter_axes
+from .model.shape import ModelConfig
 
 # %% ../nbs/09_optim.ipynb #75c076f3
 def half_cosine(start: float, end: float, progress: Array) -> Array:
@@ -42,9 +44,9 @@ def learning_rate(
     return jnp.where(step < c.warmup_steps, rising, falling)
 
 # %% ../nbs/09_optim.ipynb #9d9cddaf
-def decay_mask(params: dict) -> dict:
-    "True for the parameters that weight decay acts on: matrices."
-    return jax.tree.map(lambda p: p.ndim >= 2, params)
+def decay_mask(c: ModelConfig) -> dict:
+    "True for the parameters that weight decay acts on: those of two axes."
+    return jax.tree.map(lambda axes: len(axes) >= 2, parameter_axes(c))
 
 # %% ../nbs/09_optim.ipynb #c5fca8bf
 LIKE_ADAM = 0.2  # root mean square of Adam's steps, measured by Liu et al.
@@ -56,12 +58,12 @@ def make_muon(c: OptimConfig, rate: optax.Schedule) -> optax.GradientTransformat
         consistent_rms=LIKE_ADAM, preconditioning="aol",
     )  # fmt: skip
 
-def optimizer_labels(params: dict) -> dict:
+def optimizer_labels(c: ModelConfig) -> dict:
     "For each array of the model: `muon` for matrices inside the blocks, else `adamw`."
-    def label(path, p):
-        inside = path[0] == jax.tree_util.DictKey("blocks")
-        return "muon" if inside and p.ndim == 2 else "adamw"
-    return jax.tree_util.tree_map_with_path(label, params)
+    def label(axes) -> str:
+        of_block = len(axes) == 2 and not {"vocab", "factor"} & set(axes)
+        return "muon" if of_block else "adamw"
+    return jax.tree.map(label, parameter_axes(c))
 
 # %% ../nbs/09_optim.ipynb #deabe8db
 def make_optimizer(config: Config) -> optax.GradientTransformation:
@@ -69,7 +71,7 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
     c, rate = config.optim, partial(learning_rate, config)
     optimizer = optax.adamw(
         rate, b1=c.adam_b1, b2=c.adam_b2, eps=c.adam_eps,
-        weight_decay=c.weight_decay, mask=decay_mask,
+        weight_decay=c.weight_decay, mask=partial(decay_mask, config.model),
     )  # fmt: skip
     if c.name == "muon":
         both = {"muon": make_muon(c, rate), "adamw": optimizer}

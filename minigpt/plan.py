@@ -34,10 +34,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .base.errors import require
 from minigpt.config import (
-    Config, ModelConfig, OptimConfig, TrainConfig, micro_batches_at,
-    micro_batches_before, require,
+    Config, OptimConfig, TrainConfig,
+    micro_batches_at, micro_batches_before,
 )  # fmt: skip
+from .model.shape import ModelConfig
 from .data import Batch
 from .step import TrainState, TrainStep, data_mesh, init_state, loss_sum
 
@@ -195,7 +197,7 @@ def memory_limit(
     memory_gib: float | None = None,  # None: what the device has
     headroom: float = 0.1,  # share that is left free
 ) -> tuple[int, int]:  # bytes of the limit, and those of them to be used
-    "How much memory a step may take. Raises `InputError`."
+    "How much memory a step may take. Raises `UserError`."
     require(0 <= headroom < 1, f"headroom={headroom} must be in [0, 1); try 0.1")
     if memory_gib is None:
         stats = jax.local_devices()[0].memory_stats()
@@ -260,7 +262,7 @@ def largest_micro_batch(config: Config, remat: str, budget: int) -> Fit:
 
 # %% ../nbs/22_plan.ipynb #2a575628
 def recommend(config: Config, fits: list[Fit], budget: int) -> Config:
-    "The settings to train with. Raises `InputError` where nothing fits."
+    "The settings to train with. Raises `UserError` where nothing fits."
     size = config.train.micro_batch_size
     best = max(fits, key=lambda fit: (fit.micro_batch_size, -fit.memory.total))
     require(
@@ -446,7 +448,7 @@ def unseen(config: Config) -> int:
     return sums + evaluation + program
 
 def confirmation_needs(config: Config) -> str:
-    "What a real step takes. Raises `InputError` if this machine has too little memory."
+    "What a real step takes. Raises `UserError` if this machine has too little memory."
     planned, train = memory_plan(config).total - unseen(config), shortened(config).train
     n_tokens = train.grad_accum_steps[0] * train.micro_batch_size * config.model.seq_len
     tflop = n_tokens * sum(flops_per_token(config.model)) / 1e12
@@ -523,7 +525,7 @@ def assumed_seconds(
     tflops: float,  # peak of all devices together, in 10**12 FLOP/s
     mfu: float,  # share of it that a run without recomputation reaches
 ) -> float:
-    "Seconds of a whole run on devices of a known speed. Raises `InputError`."
+    "Seconds of a whole run on devices of a known speed. Raises `UserError`."
     ok = 1e-6 <= tflops <= 1e9
     wanted = "must be from 0.000001 to 1e9; try 312, of an A100 in bfloat16"
     require(ok, f"tflops={tflops} {wanted}")
@@ -533,7 +535,7 @@ def assumed_seconds(
 
 # %% ../nbs/22_plan.ipynb #a977779a
 def measure(config: Config, n_timed: int = 3) -> Trial:
-    "Time a few real steps on one device of this machine. Raises `InputError`."
+    "Time a few real steps on one device of this machine. Raises `UserError`."
     limit, _ = memory_limit()
     train = replace(config.train, grad_accum_steps={0: 1})
     trial = try_step(replace(config, train=train), limit, n_timed)

@@ -22,7 +22,8 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from .config import InputError, SourceConfig, require
+from .base.errors import UserError, require
+from .config import SourceConfig
 from .formats import open_dataset, silence_libraries
 from minigpt.names import (
     check_settings, hub_name, is_folder, is_remote, load_settings, on_hub,
@@ -44,7 +45,7 @@ def kjv_chapters() -> Iterator[str]:
             yield "\n".join(verse["text"] for verse in chapter)
 
 # %% ../nbs/01a_sources.ipynb #5b6f49c6
-class Unreachable(InputError):
+class Unreachable(UserError):
     "A source that does not answer, and may do so later."
 
 # %% ../nbs/01a_sources.ipynb #09df8ced
@@ -61,10 +62,10 @@ def is_transient(error: Exception, known: bool = False) -> bool:
 
 @contextmanager
 def source_errors(source: SourceConfig, known: bool):
-    "Raise `InputError`, or `Unreachable`, for whatever happens while a source is read."
+    "Raise `UserError`, or `Unreachable`, for whatever happens while a source is read."
     try:
         yield
-    except InputError:
+    except UserError:
         raise
     except Exception as error:  # each file format brings errors of its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -77,14 +78,14 @@ def source_errors(source: SourceConfig, known: bool):
             message += "; or name the files: args: [text] (or json, csv, ...) and "
             message += f"kwargs: {{data_files: {name.rstrip('/')}/*.txt}}"
         silent = is_remote(source) and is_transient(error, known)
-        raise (Unreachable if silent else InputError)(message) from error
+        raise (Unreachable if silent else UserError)(message) from error
 
 # %% ../nbs/01a_sources.ipynb #5c0a0560
 ROWS, SECTIONS = 100, 8  # of a source that are read at once
 MARK = "\ufeff"  # the byte order mark, at the beginning of many texts
 
 def texts_of(rows: dict[str, list], before: int, source: SourceConfig) -> list[str]:
-    "The documents in some rows, empty ones left out. Raises `InputError`."
+    "The documents in some rows, empty ones left out. Raises `UserError`."
     column, columns = source.text_column, list(rows)
     require(
         column in rows,
@@ -134,7 +135,7 @@ class Documents:
         return islice(self.stream.iter(at_once), n_known, None)
 
     def batches(self) -> Iterator[list[str]]:
-        "Yield what is left, some documents at a time. Raises `InputError`."
+        "Yield what is left, some documents at a time. Raises `UserError`."
         with source_errors(self.source, known=True):
             for rows in self.rows:
                 texts = texts_of(rows, self.n_rows, self.source)
@@ -196,7 +197,7 @@ def is_commit(revision) -> bool:
     return len(str(revision)) == 40 and set(str(revision)) <= set("0123456789abcdef")
 
 def pin(source: SourceConfig) -> SourceConfig:
-    "The source with the present commit as its revision. Raises `InputError`."
+    "The source with the present commit as its revision. Raises `UserError`."
     revision = source.kwargs.get("revision")
     check_settings(source)
     if not on_hub(source) or is_commit(revision):
@@ -213,7 +214,7 @@ def pin(source: SourceConfig) -> SourceConfig:
             answered = getattr(error, "response", None) is not None
             last = pause is None or (pause > 1 and not answered)
             if last or not is_transient(error):
-                raise InputError(no_dataset(source, error)) from error
+                raise UserError(no_dataset(source, error)) from error
             time.sleep(pause)
 
 def check_hub_name(source: SourceConfig) -> None:

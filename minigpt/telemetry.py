@@ -21,7 +21,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .config import Config, InputError
+from .base.errors import UserError
+from .config import Config
 
 # %% ../nbs/13_telemetry.ipynb #da8d9ffa
 Record = dict[str, Any]  # such as {'step': 1, 'loss': 7.6}
@@ -34,7 +35,7 @@ def read_records(path: Path) -> list[Record]:
             records.append(json.loads(line))
             records[-1]["step"] + 0
         except (ValueError, TypeError, KeyError):
-            raise InputError(
+            raise UserError(
                 f"{path}: line {number} is damaged; mend or remove it"
             ) from None
     return records
@@ -147,7 +148,7 @@ class Wandb:
                 settings=wandb.Settings(silent=True, console="off"),
             )  # fmt: skip
         except wandb.Error as error:
-            raise InputError(
+            raise UserError(
                 f"Weights & Biases cannot start: {' '.join(str(error).split())}; "
                 "run 'wandb login', or set telemetry.wandb_mode=offline"
             ) from None

@@ -17,11 +17,12 @@ from tqdm import tqdm
 from minigpt.checkpoint import (
     certificate, changes, load_run, restore, saved_steps,
 )  # fmt: skip
-from .config import Config, require
+from .base.errors import require
+from .config import Config
 from .data import Corpus, batch_at, check_data, load_corpus
 from .step import TrainState, TrainStep, init_state, mesh_of
 from .telemetry import read_records
-from .train import measurements
+from .trainer import measurements
 
 # %% ../nbs/20_exact.ipynb #96870d93
 class Verdict(NamedTuple):
@@ -48,7 +49,7 @@ def first_difference(recorded: dict, replayed: dict) -> str | None:
 
 # %% ../nbs/20_exact.ipynb #56a9ff7c
 def recorded_steps(folder: Path) -> dict[int, dict[str, Any]]:
-    "All that was written down, by step. Raises `InputError` where there is nothing."
+    "All that was written down, by step. Raises `UserError` where there is nothing."
     steps: dict[int, dict[str, Any]] = {}
     for record in read_records(Path(folder) / "metrics.jsonl"):
         steps.setdefault(record["step"], {}).update(record)
@@ -97,7 +98,7 @@ def open_replay(
     to_step: int | None = None,  # None: the last that has a record
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> Replay:
-    "A segment of a run, ready to be computed again. Raises `InputError`."
+    "A segment of a run, ready to be computed again. Raises `UserError`."
     config, tokenizer = load_run(folder, overrides)
     step, recorded = TrainStep(config, mesh_of(config)), recorded_steps(folder)
     last = max(recorded) if to_step is None else to_step
