@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['GradientSum', 'micro_gradient', 'row_length', 'tree_sum', 'micro_batch_number', 'device_gradient', 'add_over_devices',
-           'data_mesh', 'on_devices', 'TrainState', 'StepMetrics', 'init_state', 'update_state', 'can_share',
-           'check_devices', 'n_devices_of', 'mesh_of', 'devices_line', 'repeatable', 'TrainStep']
+           'data_mesh', 'on_devices', 'TrainState', 'StepMetrics', 'first_state', 'init_state', 'abstract_state',
+           'update_state', 'can_share', 'check_devices', 'n_devices_of', 'mesh_of', 'devices_line', 'repeatable',
+           'TrainStep']
 
 # %% ../nbs/10_step.ipynb #dacae885
 import math
@@ -30,7 +31,7 @@ from .base.errors import require
 from .config import Config
 from .model.shape import ModelConfig
 from .data import Batch
-from .model.gpt import init_params
+from .model.gpt import abstract_params, init_params
 from .optim import learning_rate, make_optimizer
 from .train.kernels import fast_loss
 from .train.remat import compiler_options
@@ -91,13 +92,13 @@ def micro_batch_number(index: Array, per_device: Array) -> Array:
 
 def device_gradient(
     config: Config,
-    loss: Callable,  # `fast_loss` or `loss_sum`
     params: dict,
     step: Array,
     scale: Array,  # of the loss
     batch: Batch,  # this device's micro-batch: (1, B, T + 1) tokens
     index: Array,  # its number on this device
     per_device: Array,  # micro-batches of each device
+    loss: Callable = fast_loss,  # or `loss_sum`
 ) -> GradientSum:
     "One device's loss and gradient of one micro-batch."
     key, batch = None, jax.tree.map(lambda a: a[0], batch)
@@ -156,12 +157,19 @@ class StepMetrics(NamedTuple):
     loss_scale: LossScale  # after the step
     finite: Array  # for each parameter array, whether its gradient was finite
 
-def init_state(config: Config) -> TrainState:
-    "The state before the first step: a pure function of the configuration."
-    params = init_params(config.model, config.train.seed)
+def first_state(config: Config, params: dict) -> TrainState:
+    "The state before the first step, from its parameters."
     opt_state = jax.jit(make_optimizer(config).init)(params)
     scale = init_loss_scale(config.model.compute_dtype, config.optim.loss_scale)
     return TrainState(jnp.zeros((), jnp.int32), params, opt_state, scale)
+
+def init_state(config: Config) -> TrainState:
+    "The state before the first step: a pure function of the configuration."
+    return first_state(config, init_params(config.model, config.train.seed))
+
+def abstract_state(config: Config) -> TrainState:
+    "The shapes and types of the state; no number is drawn for it."
+    return jax.eval_shape(partial(first_state, config), abstract_params(config.model))
 
 # %% ../nbs/10_step.ipynb #5f11b9a3
 def update_state(
@@ -261,7 +269,7 @@ class TrainStep:
         loss = loss or partial(fast_loss, reduction=config.train.reduction)
         options = repeatable(config.train.reduction)
         self.gradient = on_devices(
-            partial(device_gradient, config, loss), mesh,
+            partial(device_gradient, config, loss=loss), mesh,
             (whole, whole, whole, split, whole, whole), split,
             **compiler_options(config.model.remat), **options,
         )  # fmt: skip

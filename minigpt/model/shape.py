@@ -15,7 +15,7 @@ from ..base.errors import check_settings, require, setting
 # %% ../../nbs/model/04a_shape.ipynb #b2fa691f
 @dataclass(frozen=True)
 class ModelConfig:
-    "The shape of the transformer."
+    "The shape of the transformer. Raises `UserError` if its numbers do not fit."
     vocab_size: int = setting(2048, above=0)
     seq_len: int = setting(128, above=0)  # tokens that the model sees at once
     n_layers: int = setting(3, above=0)
@@ -61,8 +61,8 @@ def fitting_heads(d_model: int, at_most: int) -> int:
     return next((n for n in counts if d_model % (2 * n) == 0), 1)
 
 # %% ../../nbs/model/04a_shape.ipynb #53101368
-def check_heads(c) -> None:
-    "Refuse heads that do not divide the width, or rotate half a pair."
+def check_heads(c: ModelConfig) -> None:
+    "Refuse heads that do not divide the width, or half a pair of rotating channels."
     n = fitting_heads(c.d_model, c.n_heads)
     require(
         c.d_model % c.n_heads == 0,
