@@ -681,8 +681,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'minigpt.sources.is_commit': ('sources.html#is_commit', 'minigpt/sources.py'),
                                  'minigpt.sources.is_held_out': ('sources.html#is_held_out', 'minigpt/sources.py'),
                                  'minigpt.sources.is_transient': ('sources.html#is_transient', 'minigpt/sources.py'),
-                                 'minigpt.sources.kjv_chapters': ('sources.html#kjv_chapters', 'minigpt/sources.py'),
-                                 'minigpt.sources.kjv_path': ('sources.html#kjv_path', 'minigpt/sources.py'),
                                  'minigpt.sources.kjv_rows': ('sources.html#kjv_rows', 'minigpt/sources.py'),
                                  'minigpt.sources.no_dataset': ('sources.html#no_dataset', 'minigpt/sources.py'),
                                  'minigpt.sources.pin': ('sources.html#pin', 'minigpt/sources.py'),
