@@ -198,6 +198,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'minigpt.cli.echo_evaluation': ('cli.html#echo_evaluation', 'minigpt/cli.py'),
                              'minigpt.cli.evaluate': ('cli.html#evaluate', 'minigpt/cli.py'),
                              'minigpt.cli.exits_cleanly': ('cli.html#exits_cleanly', 'minigpt/cli.py'),
+                             'minigpt.cli.export': ('cli.html#export', 'minigpt/cli.py'),
                              'minigpt.cli.find_batch_size': ('cli.html#find_batch_size', 'minigpt/cli.py'),
                              'minigpt.cli.generate': ('cli.html#generate', 'minigpt/cli.py'),
                              'minigpt.cli.leave': ('cli.html#leave', 'minigpt/cli.py'),
