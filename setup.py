@@ -2,7 +2,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
@@ -24,7 +24,7 @@ setup(
         for version in settings["python_versions"].split()
     ],
     python_requires=f">={settings['min_python']}",
-    packages=[settings["lib_name"]],
+    packages=find_packages(include=[f"{settings['lib_name']}*"]),
     install_requires=settings["requirements"].split(),
     extras_require={
         "dev": settings["dev_requirements"].split(),

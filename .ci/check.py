@@ -37,7 +37,8 @@ def known_notebooks() -> list[Path]:
         ).stdout.split("\0")
     except (OSError, subprocess.CalledProcessError):
         return found
-    return [path for path in found if path.name in listed] or found
+    known = {(ROOT / "nbs" / name).resolve() for name in listed}
+    return [path for path in found if path.resolve() in known] or found
 
 
 NOTEBOOKS = known_notebooks()
@@ -61,12 +62,15 @@ def call(*command: str | Path, cwd: Path = ROOT) -> None:
 
 def copy_project(folder: Path) -> Path:
     """A copy of what is under version control, more or less."""
-    unknown = {path.name for path in (ROOT / "nbs").glob("*.ipynb")}
     ignored = shutil.ignore_patterns(
-        ".git", ".venv*", "runs", "build", "*.egg-info", "__pycache__", "wandb",
-        *unknown.difference(path.name for path in NOTEBOOKS),
-    )  # fmt: skip
-    return shutil.copytree(ROOT, folder / "project", ignore=ignored)
+        ".git", ".venv*", "runs", "build", "*.egg-info", "__pycache__", "wandb"
+    )
+    project = shutil.copytree(ROOT, folder / "project", ignore=ignored)
+    known = {path.relative_to(ROOT) for path in NOTEBOOKS}
+    for path in (project / "nbs").rglob("*.ipynb"):
+        if path.relative_to(project) not in known:
+            path.unlink()
+    return project
 
 
 def same_files(ours: Path, theirs: Path, names: Iterable[str]) -> None:
@@ -77,21 +81,25 @@ def same_files(ours: Path, theirs: Path, names: Iterable[str]) -> None:
         assert same, f"{name} differs from what the notebooks give"
 
 
+def modules_in(package: Path) -> set[str]:
+    """The modules of a package and of the packages in it, as relative paths."""
+    return {str(path.relative_to(package)) for path in package.rglob("*.py")}
+
+
 def check_export(folder: Path) -> None:
     """The package is what the notebooks export, from nothing."""
     project = copy_project(folder)
     shutil.rmtree(project / "minigpt")
     call(BIN / "nbdev_export", cwd=project)
     ours, theirs = ROOT / "minigpt", project / "minigpt"
-    modules = {path.name for folder in (ours, theirs) for path in folder.glob("*.py")}
-    same_files(ours, theirs, modules)
+    same_files(ours, theirs, modules_in(ours) | modules_in(theirs))
 
 
 def check_clean(folder: Path) -> None:
     """The notebooks are clean."""
     project = copy_project(folder)
     call(BIN / "nbdev_clean", cwd=project)
-    same_files(ROOT / "nbs", project / "nbs", [path.name for path in NOTEBOOKS])
+    same_files(ROOT, project, [str(path.relative_to(ROOT)) for path in NOTEBOOKS])
 
 
 def check_readme(folder: Path) -> None:
@@ -134,7 +142,7 @@ def check_wheel(folder: Path) -> None:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         (points,) = (n for n in wheel.namelist() if n.endswith("entry_points.txt"))
         commands = wheel.read(points).decode()
-    assert names == {f"minigpt/{path.name}" for path in (ROOT / "minigpt").glob("*.py")}
+    assert names == {f"minigpt/{name}" for name in modules_in(ROOT / "minigpt")}
     for line in read_settings()["console_scripts"].split():
         name, function = line.split("=")
         assert f"{name} = {function}" in commands, f"{name} is no command of the wheel"
@@ -174,7 +182,7 @@ def chosen_checks(known: dict) -> dict:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"names: {', '.join(known)}",
     )  # fmt: skip
-    parser.add_argument("name", nargs="*", help="only these, such as 05_swiglu export")
+    parser.add_argument("name", nargs="*", help="only these, such as 02_attention export")
     names = [Path(n).name.removesuffix(".ipynb") for n in parser.parse_args().name]
     unknown = [name for name in names if name not in known]
     if unknown:

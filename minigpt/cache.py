@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .base.errors import require
+from .base.machine import write_atomically
 from .sources import Documents, split_text
 from .model.tokenizer import TextTokenizer
 
@@ -203,9 +204,8 @@ def commit(files: CacheFiles, encoded: Encoded, group: Group) -> None:
     files.val.write(files.n_val_tokens, encoded.val)
     add_val_documents(files, encoded.val_documents)
     files.commits.write(n - 1, new[None])
-    draft = files.folder / f"state.{os.getpid()}.tmp"
-    draft.write_text(json.dumps({"n_commits": n, "stream": group.state}))
-    os.replace(draft, files.state_path)
+    state = {"n_commits": n, "stream": group.state}
+    write_atomically(files.state_path, json.dumps(state))
     files.take(n, new, group.state)
 
 # %% ../nbs/01b_cache.ipynb #95cf343e

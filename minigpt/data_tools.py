@@ -31,7 +31,8 @@ from minigpt.data import (
     sequences_before, shuffled, take_bytes, weights_of, whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
-from .loader import Channel, Closed, load_batches
+from .base.threads import Channel, Closed
+from .loader import load_batches
 from .sources import Documents
 from .step import TrainStep, init_state, mesh_of
 from .model.tokenizer import TextTokenizer

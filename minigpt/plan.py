@@ -4,50 +4,44 @@
 
 # %% auto #0
 __all__ = ['GIB', 'MIB', 'STEP_PROGRAM', 'RUN_PROGRAM', 'LAYER_PROGRAM', 'MAX_GIB', 'POLICIES', 'CHILD', 'MAX_LIMIT', 'Rows',
-           'state_shapes', 'part_of', 'parameters_by_part', 'MemoryPlan', 'program_bytes', 'tree_bytes',
-           'gradient_copies', 'compiled_temporary', 'batch_shapes', 'gradient_temporary', 'update_temporary',
-           'evaluation_temporary', 'memory_plan', 'largest', 'free_memory', 'memory_limit', 'resized', 'scaled', 'Fit',
-           'smallest_batch', 'largest_micro_batch', 'recommend', 'overrides_of', 'fits_table', 'find_batch_size',
-           'explanation', 'peak_memory', 'random_batch', 'step_aside', 'step_times', 'real_step', 'child',
-           'how_it_ended', 'Trial', 'try_step', 'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial',
-           'Flops', 'flops_per_token', 'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns',
-           'work_rows', 'time_rows']
+           'part_of', 'parameters_by_part', 'MemoryPlan', 'program_bytes', 'tree_bytes', 'gradient_copies',
+           'compiled_temporary', 'batch_shapes', 'gradient_temporary', 'update_temporary', 'evaluation_temporary',
+           'memory_plan', 'largest', 'memory_limit', 'resized', 'scaled', 'Fit', 'smallest_batch',
+           'largest_micro_batch', 'recommend', 'overrides_of', 'fits_table', 'find_batch_size', 'explanation',
+           'random_batch', 'step_times', 'real_step', 'config_from_yaml', 'prepare_step', 'child', 'Trial',
+           'how_it_ended', 'try_step', 'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial', 'Flops',
+           'flops_per_token', 'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows',
+           'time_rows']
 
 # %% ../nbs/22_plan.ipynb #b5946d86
-import json
 import math
-import os
-import pickle
 import resource
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from omegaconf import OmegaConf
 
 from .base.errors import require
+from .base.machine import device_limit, device_peak, free_memory, step_aside
+from .base.processes import Process, ProcessEnded, calling, serve
 from minigpt.config import (
-    Config, OptimConfig, TrainConfig,
+    Config, OptimConfig, TrainConfig, config_yaml, merge_layers,
     micro_batches_at, micro_batches_before,
 )  # fmt: skip
-from .model.shape import ModelConfig
 from .data import Batch
-from .step import TrainState, TrainStep, data_mesh, init_state, loss_sum
+from .model.gpt import abstract_params
+from .model.shape import ModelConfig
+from .step import TrainState, TrainStep, abstract_state, data_mesh, init_state
+from .train.kernels import fast_loss
 
 # %% ../nbs/22_plan.ipynb #5ea39822
-def state_shapes(config: Config) -> TrainState:
-    "The state of a run, as shapes: no number is made."
-    return jax.eval_shape(partial(init_state, config))
-
 def part_of(path) -> str:
     "The part of the model that a parameter belongs to, by its place in the tree."
     names = [str(getattr(entry, "key", "")) for entry in path]
@@ -58,8 +52,7 @@ def part_of(path) -> str:
 def parameters_by_part(c: ModelConfig) -> dict[str, int]:
     "How many parameters each part of the model has."
     counts = dict.fromkeys(("embedding", "attention", "ffn", "norms"), 0)
-    params = state_shapes(Config(model=c)).params
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(abstract_params(c)):
         counts[part_of(path)] += leaf.size
     return counts
 
@@ -117,7 +110,7 @@ def batch_shapes(c: ModelConfig, *leading: int) -> Batch:
 def gradient_temporary(c: ModelConfig, micro_batch_size: int) -> int:
     "Temporary bytes of the gradient of one micro-batch."
     config = Config(model=c)
-    gradient, state = TrainStep(config, data_mesh(1)).gradient, state_shapes(config)
+    gradient, state = TrainStep(config, data_mesh(1)).gradient, abstract_state(config)
     batch = batch_shapes(c, 1, micro_batch_size)
     scale = state.loss_scale.scale
     return compiled_temporary(gradient, state.params, state.step, scale, batch, 0, 1)
@@ -128,7 +121,7 @@ def update_temporary(c: ModelConfig, optim: OptimConfig) -> int:
     "Temporary bytes of the optimizer's update."
     train = TrainConfig(n_steps=optim.warmup_steps + 1)
     config = Config(model=c, optim=optim, train=train)
-    step, state = TrainStep(config, data_mesh(1)), state_shapes(config)
+    step, state = TrainStep(config, data_mesh(1)), abstract_state(config)
     batch, scale = batch_shapes(c, 1, 1), state.loss_scale.scale
     total = jax.eval_shape(
         step.gradient, state.params, state.step, scale, batch, 0, 1
@@ -141,15 +134,14 @@ def evaluation_temporary(c: ModelConfig, micro_batch_size: int) -> int:
     "Temporary bytes that an evaluation adds to those of the gradient."
     if jax.default_backend() != "cpu":
         return 0
-    params = state_shapes(Config(model=c)).params
     batch = batch_shapes(c, micro_batch_size)
-    loss = jax.jit(partial(loss_sum, c))
-    return compiled_temporary(loss, params, batch)
+    loss = jax.jit(partial(fast_loss, c))
+    return compiled_temporary(loss, abstract_params(c), batch.tokens, batch.mask)
 
 # %% ../nbs/22_plan.ipynb #13f9f33b
 def memory_plan(config: Config) -> MemoryPlan:
     "What one device holds at the worst moment, from the compiler's own analysis."
-    c, size, state = config.model, config.train.micro_batch_size, state_shapes(config)
+    c, size, state = config.model, config.train.micro_batch_size, abstract_state(config)
     parameters, whole = tree_bytes(state.params), tree_bytes(state)
     plain = replace(c, remat="none")  # makes no difference to the other two
     return MemoryPlan(
@@ -182,15 +174,6 @@ def largest(fits: Callable[[int], bool], guess: int = 1) -> int:
     return low
 
 # %% ../nbs/22_plan.ipynb #8505cdf8
-def free_memory() -> int:
-    "Bytes that this machine can still give to processes."
-    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if meminfo.exists():
-        free = int(meminfo.read_text().split("MemAvailable:")[1].split()[0]) * 1024
-    allowed = group.read_text().strip() if group.exists() else "max"
-    return free if allowed == "max" else min(free, int(allowed))
-
 MAX_GIB = 10**6  # more than any device has
 
 def memory_limit(
@@ -200,8 +183,7 @@ def memory_limit(
     "How much memory a step may take. Raises `UserError`."
     require(0 <= headroom < 1, f"headroom={headroom} must be in [0, 1); try 0.1")
     if memory_gib is None:
-        stats = jax.local_devices()[0].memory_stats()
-        limit = stats["bytes_limit"] if stats else free_memory()
+        limit = device_limit()
     else:
         require(
             0 < memory_gib <= MAX_GIB,
@@ -216,7 +198,7 @@ def resized(config: Config, micro_batch_size: int, remat: str) -> Config:
     "The same run with other micro-batches; the batch stays, or is rounded up."
     old = config.train
     counts = {
-        step: -(-count * old.micro_batch_size // micro_batch_size)
+        step: math.ceil(count * old.micro_batch_size / micro_batch_size)
         for step, count in old.grad_accum_steps.items()
     }
     train = replace(old, micro_batch_size=micro_batch_size, grad_accum_steps=counts)
@@ -330,15 +312,6 @@ def explanation(config: Config, advice: Config) -> str:
     )
 
 # %% ../nbs/22_plan.ipynb #786924cb
-def peak_memory() -> int:
-    "Most bytes that this process has had: on its accelerator, or else altogether."
-    stats, status = jax.local_devices()[0].memory_stats(), Path("/proc/self/status")
-    if stats:
-        return stats["peak_bytes_in_use"]
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
 def random_batch(config: Config) -> Batch:
     "Random tokens for the first step of a run."
     c, t = config.model, config.train
@@ -348,11 +321,6 @@ def random_batch(config: Config) -> Batch:
     return Batch(tokens, np.ones_like(tokens[..., 1:], np.float32))
 
 # %% ../nbs/22_plan.ipynb #550dae77
-def step_aside() -> None:
-    "Let the system end this process first if the machine runs out of memory."
-    with suppress(OSError):  # not on every system
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
 def step_times(
     step: TrainStep, state: TrainState, batch: Batch, n: int
 ) -> tuple[float, float]:
@@ -369,40 +337,33 @@ def step_times(
 
 # %% ../nbs/22_plan.ipynb #4a2779f4
 def real_step(config: Config, n_timed: int) -> dict:
-    "Carry out one step, and tell its loss, its memory and perhaps its time."
+    "The memory and loss of one real step, and its times if `n_timed` > 0."
     step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
     state = step.place(init_state(config))
     snapshot = jax.block_until_ready(jax.tree.map(jnp.copy, state))
     state, metrics = jax.block_until_ready(step(state, batch))
     del snapshot  # it was there all the time, as if it were being saved
-    result = {"peak": peak_memory(), "loss": float(metrics.loss)}
+    result = {"peak": device_peak() or 0, "loss": float(metrics.loss)}
     if n_timed > 0:
         times = step_times(step, state, batch, n_timed)
         result |= dict(zip(("gradient_s", "update_s"), times))
     return result
 
 # %% ../nbs/22_plan.ipynb #8d054c82
-def child() -> None:
-    "Carry out the step that standard input describes; print the result as JSON."
-    step_aside()
-    config, limit, n_timed = pickle.load(sys.stdin.buffer)
-    if jax.default_backend() == "cpu":
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    print(json.dumps(real_step(config, n_timed)))
+def config_from_yaml(text: str) -> Config:
+    "The configuration that `config_yaml` wrote."
+    return OmegaConf.to_object(merge_layers([OmegaConf.create(text)]))
 
-def how_it_ended(returncode: int, stderr: str) -> str:
-    "A word on the end of a child. Raises `RuntimeError` unless it was the memory."
-    signs = ("out of memory", "exhausted", "memoryerror", "bad_alloc", "allocate")
-    lines = stderr.strip().splitlines()
-    told = [line for line in lines if any(sign in line.lower() for sign in signs)]
-    if returncode == 0:
-        return "finished"
-    if told:
-        return f"out of memory: {told[-1].strip()[:200]}"
-    if returncode < 0:
-        last = lines[-1][:200] if lines else "it said nothing"
-        return f"killed by signal {-returncode}, as for want of memory: {last}"
-    raise RuntimeError(f"the trial failed, and not for want of memory: {stderr}")
+def prepare_step(task: dict) -> Callable[[int], dict]:
+    "What carries out a real step of the task's configuration, within its limit."
+    step_aside()
+    if jax.default_backend() == "cpu":
+        resource.setrlimit(resource.RLIMIT_DATA, (task["limit"],) * 2)
+    return partial(real_step, config_from_yaml(task["config"]))
+
+def child() -> None:
+    "The child of `try_step`."
+    serve(prepare_step)
 
 # %% ../nbs/22_plan.ipynb #df1db173
 class Trial(NamedTuple):
@@ -413,23 +374,37 @@ class Trial(NamedTuple):
     gradient_s: float = math.nan  # seconds for one micro-batch, if they were measured
     update_s: float = math.nan
 
-CHILD = "from minigpt.plan import child; child()"
+CHILD = calling("minigpt.plan.child")
 MAX_LIMIT = 2**62  # no limit but the free memory
 
+def how_it_ended(end: ProcessEnded) -> str:
+    "How a child ran out of memory. Raises `RuntimeError` if it ended otherwise."
+    signs = ("out of memory", "exhausted", "memoryerror", "bad_alloc", "allocate")
+    lines = end.stderr.strip().splitlines()
+    of_memory = [line for line in lines if any(sign in line.lower() for sign in signs)]
+    if of_memory:
+        return f"out of memory: {of_memory[-1].strip()[:200]}"
+    if end.returncode < 0:
+        last = lines[-1][:200] if lines else "it said nothing"
+        return f"killed by signal {-end.returncode}, as for want of memory: {last}"
+    failed = "the trial failed, and not for want of memory"
+    raise RuntimeError(f"{failed}: {end.stderr}") from end
+
+# %% ../nbs/22_plan.ipynb #27b80d43
 def try_step(
     config: Config,
     limit: int = MAX_LIMIT,  # bytes; a processor refuses to take more
     n_timed: int = 0,  # measure the time so often
-    code: str = CHILD,
+    command: list[str] = CHILD,
 ) -> Trial:
     "One real step in a process of its own. Raises `RuntimeError` if it is faulty."
     limit = min(limit, int(0.9 * free_memory()))
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps((config, limit, n_timed)),
-        capture_output=True,
-    )  # fmt: skip
-    ended = how_it_ended(done.returncode, done.stderr.decode(errors="replace"))
-    return Trial(ended, **json.loads(done.stdout) if ended == "finished" else {})
+    try:
+        task = {"config": config_yaml(config), "limit": limit}
+        with Process(command, task) as process:
+            return Trial("finished", **process.ask(n_timed))
+    except ProcessEnded as end:
+        return Trial(how_it_ended(end))
 
 # %% ../nbs/22_plan.ipynb #673eb410
 def shortened(config: Config) -> Config:
@@ -440,7 +415,7 @@ def shortened(config: Config) -> Config:
 def unseen(config: Config) -> int:
     "Bytes that a run needs and its shortened step does not."
     copies = gradient_copies(config) - gradient_copies(shortened(config))
-    sums = copies * tree_bytes(state_shapes(config).params)
+    sums = copies * tree_bytes(abstract_state(config).params)
     plain = replace(config.model, remat="none")
     evaluation = evaluation_temporary(plain, config.train.micro_batch_size)
     c = config.model

@@ -21,7 +21,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .base.errors import UserError
+from .base.errors import UserError, one_line
+from .base.machine import write_atomically
 from .config import Config
 
 # %% ../nbs/13_telemetry.ipynb #da8d9ffa
@@ -36,7 +37,7 @@ def read_records(path: Path) -> list[Record]:
             records[-1]["step"] + 0
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                f"{path}: line {number} is damaged; mend or remove it"
+                f"{path}: line {number} is damaged; fix or remove it"
             ) from None
     return records
 
@@ -47,9 +48,7 @@ class JsonLines:
     def __init__(self, path: Path, after_step: int = 0):
         "Go on after `after_step`: records of later steps are dropped from the file."
         kept = [r for r in read_records(path) if r["step"] <= after_step]
-        draft = Path(path).with_suffix(".tmp")
-        draft.write_text("".join(map(self.line, kept)), encoding="utf-8")
-        os.replace(draft, path)  # at once, so that a crash here loses nothing
+        write_atomically(path, "".join(map(self.line, kept)))
         self.file = open(path, "a", encoding="utf-8", buffering=1)
 
     @staticmethod
@@ -136,10 +135,9 @@ class Wandb:
         import wandb  # takes a second, so only where it is wanted
 
         self.console, self.failed = console, False
-        id_path, draft = folder / "wandb_id", folder / "wandb_id.tmp"
+        id_path = folder / "wandb_id"
         if not id_path.exists():
-            draft.write_text(secrets.token_hex(8))
-            os.replace(draft, id_path)
+            write_atomically(id_path, secrets.token_hex(8))
         try:
             self.run = wandb.init(
                 project=config.telemetry.wandb_project, dir=folder, name=folder.name,
@@ -165,7 +163,7 @@ class Wandb:
             function(*args)
         except Exception as error:  # of its process, its folder, its network
             self.failed = True
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = one_line(error)
             self.console.say(f"Weights & Biases gets no more records: {reason}")
 
     def close(self) -> None:

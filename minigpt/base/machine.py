@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPS', 'LIBRARIES', 'VECTORS', 'LARGE_PAGES', 'ZSTD', 'kernel_text', 'size_in', 'total_memory', 'group_files',
            'group_limit', 'free_memory', 'used_memory', 'peak_memory', 'step_aside', 'device_count', 'device_kind',
-           'device_memory', 'memory_limit', 'device_peak', 'processor', 'processor_name', 'environment',
+           'device_memory', 'device_limit', 'device_peak', 'processor', 'processor_name', 'environment',
            'has_large_pages', 'use_large_pages', 'write_atomically', 'user_cache', 'processor_key', 'is_damaged',
            'remove_damaged', 'repair_programs', 'open_programs', 'keeping_programs', 'keep_programs']
 
@@ -104,7 +104,7 @@ def device_memory() -> dict[str, int] | None:
     return jax.local_devices()[0].memory_stats()
 
 # %% ../../nbs/base/11_machine.ipynb #1a25f0a4
-def memory_limit() -> int:
+def device_limit() -> int:
     "Bytes that the first device can give: an accelerator's, or the free memory."
     stats = device_memory()
     return stats["bytes_limit"] if stats else free_memory()

@@ -35,7 +35,7 @@ def attention_weights(
     k_BxSxKxH: Array,
     mask_TxS: Array,  # or (B, 1, 1, T, S)
 ) -> Array:  # (B, K, G, T, S) float32; each row adds up to one
-    "How much each query takes of each key (Vaswani eq. 1; Ainslie sec. 2.2)."
+    "How much each query looks at each key (Vaswani eq. 1; Ainslie sec. 2.2)."
     B, T, N, H = q_BxTxNxH.shape
     K = k_BxSxKxH.shape[2]
     q_BxTxKxGxH = q_BxTxNxH.reshape(B, T, K, N // K, H) * H**-0.5

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['MAX_PIECE_CHARS', 'MAX_BATCH_CHARS', 'ONE_TOKEN', 'STREAMABLE', 'BYTE_TOKEN', 'MIN_WINDOW', 'MAX_WINDOW', 'MAX_RUN',
            'KINDS', 'RUN', 'SURROGATE', 'example_texts', 'byte_level', 'train_bpe', 'without_habits', 'find_end_id',
-           'rows_needed', 'check_vocab_size', 'split_long_text', 'TextTokenizer', 'TokenizerConfig', 'read_tokenizer',
-           'hub_outage', 'fetch_tokenizer', 'load_tokenizer', 'is_streamable', 'ids_with_text', 'finished',
-           'decode_stream', 'split_long_words', 'interruptible', 'train_tokenizer', 'spelled_in_parts', 'first_unknown',
-           'why_unencodable']
+           'rows_needed', 'check_vocab_size', 'split_long_text', 'encode_pieces', 'TextTokenizer', 'TokenizerConfig',
+           'read_tokenizer', 'hub_outage', 'fetch_tokenizer', 'load_tokenizer', 'step_kind', 'is_streamable',
+           'ids_with_text', 'finished', 'decode_stream', 'split_long_words', 'interruptible', 'train_tokenizer',
+           'spelled_in_parts', 'first_unknown', 'why_unencodable']
 
 # %% ../../nbs/model/01_tokenizer.ipynb #61e0143e
 import hashlib
@@ -117,6 +117,22 @@ def split_long_text(text: str) -> Iterator[str]:
         start = end
     yield text[start:]
 
+# %% ../../nbs/model/01_tokenizer.ipynb #3f77e612
+def encode_pieces(tokenizer: Tokenizer, pieces: list[str]) -> Iterator[list[int]]:
+    "The token ids of each piece, encoded in batches of limited size."
+    if len(pieces) > 1 and sum(map(len, pieces)) > MAX_BATCH_CHARS:
+        middle = len(pieces) // 2
+        yield from encode_pieces(tokenizer, pieces[:middle])
+        yield from encode_pieces(tokenizer, pieces[middle:])
+        return
+
+    def explain(error: BaseException) -> str:
+        return why_unencodable(tokenizer, pieces, error)
+
+    with explained(explain, BaseException):  # Rust raises its own classes
+        batch = tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+    yield from (encoded.ids for encoded in batch)
+
 # %% ../../nbs/model/01_tokenizer.ipynb #bddbf12d
 class TextTokenizer:
     "Documents to arrays of token ids, and back."
@@ -130,21 +146,9 @@ class TextTokenizer:
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         "One array of token ids per text. Raises `UserError` for an unencodable one."
         split = [list(split_long_text(text)) for text in texts]
-        encoded = iter(self.encode_pieces(list(chain.from_iterable(split))))
-        return [np.concatenate(list(islice(encoded, len(part)))) for part in split]
-
-    def encode_pieces(self, pieces: list[str]) -> list[np.ndarray]:
-        "Token ids of each piece, encoded in batches of limited size."
-        if len(pieces) > 1 and sum(map(len, pieces)) > MAX_BATCH_CHARS:
-            left, right = pieces[:len(pieces) // 2], pieces[len(pieces) // 2:]
-            return self.encode_pieces(left) + self.encode_pieces(right)
-
-        def explain(error: BaseException) -> str:
-            return why_unencodable(self.tokenizer, pieces, error)
-
-        with explained(explain, BaseException):  # Rust raises its own classes
-            batch = self.tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
-        return [self.without_end(encoded.ids) for encoded in batch]
+        encoded = encode_pieces(self.tokenizer, list(chain.from_iterable(split)))
+        arrays = map(self.without_end, encoded)
+        return [np.concatenate(list(islice(arrays, len(part)))) for part in split]
 
     def without_end(self, ids: list[int]) -> np.ndarray:
         "The ids of a text; an end token among them is spelled in parts."
@@ -256,8 +260,13 @@ def load_tokenizer(
 # %% ../../nbs/model/01_tokenizer.ipynb #2548b326
 ONE_TOKEN = "WordPiece|Metaspace|BPEDecoder|ByteFallback|Replace|Strip"
 STREAMABLE = re.compile(  # steps on single tokens, then steps on their joined text
-    rf"(({ONE_TOKEN}) )*((ByteLevel|Fuse) ((Fuse|Metaspace|Replace|Strip) )*)?"
+    rf"(({ONE_TOKEN})[*]? )*((ByteLevel|Fuse) ((Fuse|Metaspace|Replace|Strip) )*)?"
 )  # fmt: skip
+
+def step_kind(step: dict) -> str:
+    "A decoder's type, marked * if it looks at several characters or at the end."
+    pattern = step.get("pattern", {"String": " "}).get("String", "")
+    return step["type"] + ("* " if len(pattern) != 1 or step.get("stop") else " ")
 
 def is_streamable(tokenizer: Tokenizer) -> bool:
     "Whether a later token never changes finished text."
@@ -265,11 +274,7 @@ def is_streamable(tokenizer: Tokenizer) -> bool:
         return True
     decoder = json.loads(tokenizer.decoder.__getstate__())
     steps = decoder.get("decoders", [decoder])
-    patterns = (s["pattern"].get("String", "") for s in steps if "pattern" in s)
-    is_local = all(len(pattern) == 1 for pattern in patterns)
-    keeps_end = all(step.get("stop", 0) == 0 for step in steps)
-    kinds = "".join(step["type"] + " " for step in steps)
-    return bool(is_local and keeps_end and STREAMABLE.fullmatch(kinds))
+    return STREAMABLE.fullmatch("".join(map(step_kind, steps))) is not None
 
 def ids_with_text(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[int]:
     "The ids that are neither special nor missing in the vocabulary."
@@ -384,12 +389,13 @@ def first_unknown(tokenizer: Tokenizer, texts: list[str]) -> str:
         except BaseException:  # Rust raises its own classes
             return True
         return False
+
     words = (word for text in texts for word in text.split())
     word = next(filter(fails, words), "")
     failing = list(filter(fails, word))
     return failing[0] if 0 < len(failing) < len(word) else word
 
-def why_unencodable(tokenizer: Tokenizer, texts: list[str], error: BaseException) -> str:
+def why_unencodable(tokenizer, texts: list[str], error: BaseException) -> str:
     "Why texts cannot be encoded, and the fix."
     if surrogate := next(filter(None, map(SURROGATE.search, texts)), None):
         return (
