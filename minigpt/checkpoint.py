@@ -36,7 +36,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from .base.errors import UserError, explained, one_line, require
-from .base.machine import device_count, device_kind, environment, write_atomically
+from minigpt.base.machine import (
+    device_count, device_kind, environment, write_atomically,
+)  # fmt: skip
 from minigpt.config import (
     Config, config_yaml, determining_fields, go_on,
     load_config, micro_batches_before, start_another,

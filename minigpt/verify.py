@@ -26,7 +26,7 @@ from .trainer import measurements
 
 # %% ../nbs/20_exact.ipynb #96870d93
 class Verdict(NamedTuple):
-    "What a replay found."
+    "The result of a replay."
     first: int  # the first step that was replayed
     last: int
     n_numbers: int  # that were compared, and equal

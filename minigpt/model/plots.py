@@ -101,9 +101,10 @@ def plot_attention(
 ) -> Figure:
     "All heads of all layers on one text, small, and one of them enlarged."
     ids, maps = text_maps(c, params, tokenizer, text)
-    size = (0.8 * c.n_heads + 4.6, max(0.95 * c.n_layers, 4))
+    side, narrow = max(0.18 * len(ids), 2.5) + 1.3, 0.8 * c.n_heads  # inches
+    size = (narrow + side + 0.7, max(0.95 * c.n_layers, side))
     fig = plt.figure(figsize=size, layout="constrained")
-    left, right = fig.subfigures(1, 2, width_ratios=[0.8 * c.n_heads, 4.6])
+    left, right = fig.subfigures(1, 2, width_ratios=[narrow, side + 0.7])
     axes = left.subplots(c.n_layers, c.n_heads, squeeze=False)
     for (layer, head), ax in np.ndenumerate(axes):
         ax.imshow(maps[layer, head], cmap="Blues", vmin=0, vmax=1)
