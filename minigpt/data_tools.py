@@ -28,7 +28,8 @@ from .base.errors import require
 from .config import Config
 from minigpt.data import (
     Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences,
-    sequences_before, shuffled, take_bytes, weights_of, whole_weights,
+    sequences_before, shuffled, take_bytes, tokens_to_shuffle, weights_of,
+    whole_weights,
 )  # fmt: skip
 from .filler import folder_bytes, open_cache
 from .base.threads import Channel, Closed
@@ -68,13 +69,11 @@ def show_batch(
 
 # %% ../nbs/23_data_tools.ipynb #84342644
 def tokens_wanted(config: Config) -> list[int]:
-    "How many tokens of each source a whole run reads, whole windows of them."
-    window = config.data.shuffle_window
+    "How many tokens of each source a whole run waits for."
     total = sequences_before(config, config.train.n_steps)
     weights = whole_weights(weights_of(config))
     sequences = [-(-total * w // sum(weights)) + len(weights) for w in weights]
-    windows = [-(-n // window) for n in sequences]
-    return [n * window * config.model.seq_len + 1 for n in windows]
+    return [tokens_to_shuffle(n - 1, config) for n in sequences]
 
 def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
     "Fill the caches with what the run will read, or with all there is."
@@ -162,7 +161,7 @@ def steps_in_cache(config: Config, corpus: Corpus) -> int:
     for cache, weight in zip(corpus.train, weights):
         there = n_sequences(cache.files.n_tokens, config.model.seq_len)
         if not cache.files.ended:
-            there -= there % window
+            there = max(there // window - 1, 0) * window
         elif config.data.at_end == "repeat":
             there = 2**62
         enough.append(max(there - len(weights), 0) * sum(weights) // weight)
