@@ -94,9 +94,9 @@ class DataConfig:
 @dataclass(frozen=True)
 class OptimConfig:
     "The optimizer, its learning rate, its clipping and the scale of its loss."
-    name: Literal["adamw", "muon"] = "adamw"
+    name: Literal["adamw", "muon"] = "muon"
     schedule: Literal["cosine", "wsd", "one_cycle"] = "cosine"
-    lr_peak: float = setting(2e-3, above=0)
+    lr_peak: float = setting(4e-3, above=0)
     lr_final: float = setting(2e-5, at_least=0)
     warmup_steps: int | None = setting(None, at_least=0)  # None: 10%, at most 100
     decay_fraction: float = setting(0.2, above=0, at_most=1)  # wsd: of the run
@@ -122,17 +122,17 @@ class OptimConfig:
 class TrainConfig:
     "How long, how much at once, how often to look."
     seed: int = setting(42, at_least=0, below=2**32)
-    n_steps: int = setting(2700, above=0)  # optimizer steps
+    n_steps: int = setting(2200, above=0)  # optimizer steps
     devices: int | None = watching(None, above=0)  # None: all that can share
     micro_batch_size: int = setting(8, above=0)  # sequences at once on one device
     grad_accum_steps: dict[int, int] = setting(
         lambda: {0: 1}
     )  # from step: micro-batches per optimizer step, over all devices
     reduction: Literal["exact", "fast"] = "exact"  # exact: the same bytes each time
-    eval_every_steps: int = watching(900, above=0)
-    sample_every_steps: int = watching(900, above=0)
+    eval_every_steps: int = watching(550, above=0)
+    sample_every_steps: int = watching(550, above=0)
     certify_every_steps: int = watching(100, above=0)  # SHA-256 of the state
-    checkpoint_every_steps: int = watching(900, above=0)
+    checkpoint_every_steps: int = watching(550, above=0)
     keep_checkpoints: int = watching(2, above=0)  # the newest; older are deleted
 
     def __post_init__(self):

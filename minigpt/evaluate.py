@@ -7,7 +7,6 @@ __all__ = ['batch_loss', 'Evaluation', 'evaluation', 'evaluate', 'baselines']
 
 # %% ../nbs/16_evaluate.ipynb #8f7923f1
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from .base.errors import UserError, require

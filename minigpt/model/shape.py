@@ -16,7 +16,7 @@ from ..base.errors import check_settings, require, setting
 @dataclass(frozen=True)
 class ModelConfig:
     "The shape of the transformer. Raises `UserError` if its numbers do not fit."
-    vocab_size: int = setting(2048, above=0)
+    vocab_size: int = setting(4096, above=0)
     seq_len: int = setting(128, above=0)  # tokens that the model sees at once
     n_layers: int = setting(3, above=0)
     d_model: int = setting(160, above=0)  # channels of the residual stream
