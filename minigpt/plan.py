@@ -8,10 +8,9 @@ __all__ = ['GIB', 'MIB', 'STEP_PROGRAM', 'RUN_PROGRAM', 'LAYER_PROGRAM', 'MAX_GI
            'compiled_temporary', 'batch_shapes', 'gradient_temporary', 'update_temporary', 'evaluation_temporary',
            'memory_plan', 'largest', 'memory_limit', 'resized', 'scaled', 'Fit', 'smallest_batch',
            'largest_micro_batch', 'recommend', 'overrides_of', 'fits_table', 'find_batch_size', 'explanation',
-           'random_batch', 'step_times', 'real_step', 'config_from_yaml', 'prepare_step', 'child', 'Trial',
-           'how_it_ended', 'try_step', 'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial', 'Flops',
-           'flops_per_token', 'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows',
-           'time_rows']
+           'random_batch', 'step_times', 'real_step', 'prepare_step', 'child', 'Trial', 'how_it_ended', 'try_step',
+           'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial', 'Flops', 'flops_per_token',
+           'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows', 'time_rows']
 
 # %% ../nbs/22_plan.ipynb #b5946d86
 import math
@@ -26,13 +25,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from omegaconf import OmegaConf
 
 from .base.errors import require
 from .base.machine import device_limit, device_peak, free_memory, step_aside
 from .base.processes import Process, ProcessEnded, calling, serve
 from minigpt.config import (
-    Config, OptimConfig, TrainConfig, config_yaml, merge_layers,
+    Config, OptimConfig, TrainConfig, config_from_yaml, config_yaml,
     micro_batches_at, micro_batches_before,
 )  # fmt: skip
 from .data import Batch
@@ -350,10 +348,6 @@ def real_step(config: Config, n_timed: int) -> dict:
     return result
 
 # %% ../nbs/22_plan.ipynb #8d054c82
-def config_from_yaml(text: str) -> Config:
-    "The configuration that `config_yaml` wrote."
-    return OmegaConf.to_object(merge_layers([OmegaConf.create(text)]))
-
 def prepare_step(task: dict) -> Callable[[int], dict]:
     "What carries out a real step of the task's configuration, within its limit."
     step_aside()
