@@ -129,10 +129,10 @@ class TrainConfig:
         lambda: {0: 1}
     )  # from step: micro-batches per optimizer step, over all devices
     reduction: Literal["exact", "fast"] = "exact"  # exact: the same bytes each time
-    eval_every_steps: int = watching(550, above=0)
-    sample_every_steps: int = watching(550, above=0)
+    eval_every_steps: int = watching(1100, above=0)
+    sample_every_steps: int = watching(1100, above=0)
     certify_every_steps: int = watching(100, above=0)  # SHA-256 of the state
-    checkpoint_every_steps: int = watching(550, above=0)
+    checkpoint_every_steps: int = watching(1100, above=0)
     keep_checkpoints: int = watching(2, above=0)  # the newest; older are deleted
 
     def __post_init__(self):
