@@ -31,7 +31,7 @@ from .shape import ModelConfig
 INIT_STD = 0.02
 
 def residual_std(c: ModelConfig) -> float:
-    "The deviation of weights whose products are added to the residual stream."
+    "The standard deviation of weights whose products are added to the residual stream."
     return INIT_STD * (2 * c.n_layers) ** -0.5
 
 def axis_sizes(c: ModelConfig) -> dict[str, int]:
@@ -98,7 +98,7 @@ PLAIN = Forms()
 KeysValues = tuple[Array, Array]  # keys and values, each (B, S, K, H)
 
 def write_cache(kv_cache: KeysValues, new: KeysValues, start: Array) -> KeysValues:
-    "The cache with new keys and values, the first one at position `start`."
+    "The cache with new keys and values from `start`; they must not cross its end."
     at = (0, start % kv_cache[0].shape[1], 0, 0)
     k, v = (
         jax.lax.dynamic_update_slice(old, part, at)

@@ -187,11 +187,11 @@ class Reader:
         self.key, self.start = jax.random.key(seed), 0
         self.kv_cache = empty_cache(c, n_slots(c, 1))
 
-    def read(self, tokens: Array, n_read: int, draw: int) -> NextToken:
+    def read(self, tokens: Array, n_read: int) -> NextToken:
         "Read `n_read` tokens of a chunk (1, T); draw the one after them."
         needed = n_slots(self.c, self.start + tokens.shape[1])
         self.kv_cache = grow_cache(self.kv_cache, needed)
-        key = jax.random.fold_in(self.key, draw)
+        key = jax.random.fold_in(self.key, self.start + n_read)
         drawn, self.kv_cache = decode_step(
             self.c, self.params, tokens, n_read, self.kv_cache, self.start, self.s, key,
             self.n_tokens,
@@ -223,13 +223,13 @@ def generate_ids(
     "Yield new tokens one by one, until the end token or `max_new_tokens`."
     reader = Reader(c, params, s, tokenizer.vocab_size, seed)
     for chunk, n_read in prompt_chunks(reachable_tokens(c, prompt)):
-        drawn = reader.read(chunk, n_read, draw=0)
+        drawn = reader.read(chunk, n_read)
     for n_new in range(1, max_new_tokens + 1):
         if (token := checked_token(drawn)) == tokenizer.end_id:
             return
         yield token
         if n_new < max_new_tokens:
-            drawn = reader.read(drawn.token.reshape(1, 1), 1, draw=reader.start)
+            drawn = reader.read(drawn.token.reshape(1, 1), 1)
 
 # %% ../../nbs/model/08_sampler.ipynb #dd6403a7
 MAX_NEW_TOKENS = MAX_PROMPT_CHARS = 10**6

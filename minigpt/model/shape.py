@@ -33,7 +33,7 @@ class ModelConfig:
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
     dropout: float = setting(0.0, at_least=0, below=1)
     compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    remat: Literal["none", "dots", "block"] = "none"  # what is computed twice
+    remat: Literal["none", "dots", "block"] = "none"  # recomputed backward
 
     def __post_init__(self):
         check_settings(self, "model")
@@ -56,7 +56,7 @@ class ModelConfig:
 
 # %% ../../nbs/model/04a_shape.ipynb #335942bb
 def fitting_heads(d_model: int, at_most: int) -> int:
-    "The most heads, up to `at_most`, of an even width that fill `d_model`; else 1."
+    "The largest count up to `at_most` that splits `d_model` into even widths; else 1."
     counts = range(min(at_most, d_model, 1024), 0, -1)
     return next((n for n in counts if d_model % (2 * n) == 0), 1)
 

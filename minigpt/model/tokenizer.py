@@ -37,9 +37,11 @@ from ..base.errors import UserError, explained, one_line, require
 # %% ../../nbs/model/01_tokenizer.ipynb #f6804042
 def example_texts() -> list[str]:
     "The 1,189 chapters of the King James Bible, which is installed with MiniGPT."
+    # where the package "bible" is installed
     folder = Path(find_spec("bible").submodule_search_locations[0])
     with (folder / "data" / "kjv.jsonl").open(encoding="utf-8") as lines:
         verses = [json.loads(line) for line in lines]
+    # the verses of a chapter stand in a row
     chapters = groupby(verses, key=itemgetter("book", "chapter"))
     return ["\n".join(verse["text"] for verse in chapter) for _, chapter in chapters]
 
@@ -218,6 +220,7 @@ def hub_outage(config: TokenizerConfig) -> str | None:
             raise
         return one_line(error)[:100].rstrip(". ")
 
+# %% ../../nbs/model/01_tokenizer.ipynb #e426069c
 def fetch_tokenizer(config: TokenizerConfig) -> Path:
     "Download a tokenizer's files; returns a path for `read_tokenizer`."
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -276,6 +279,7 @@ def is_streamable(tokenizer: Tokenizer) -> bool:
     steps = decoder.get("decoders", [decoder])
     return STREAMABLE.fullmatch("".join(map(step_kind, steps))) is not None
 
+# %% ../../nbs/model/01_tokenizer.ipynb #fb381233
 def ids_with_text(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[int]:
     "The ids that are neither special nor missing in the vocabulary."
     added = tokenizer.get_added_tokens_decoder()
@@ -292,6 +296,7 @@ def finished(text: str) -> str:
     "The text without an unfinished character at its end."
     return text.removesuffix("\ufffd")
 
+# %% ../../nbs/model/01_tokenizer.ipynb #80ea95e5
 def decode_stream(
     tokenizer: TextTokenizer,
     ids: Iterable[int],  # token ids, as they come
@@ -395,6 +400,7 @@ def first_unknown(tokenizer: Tokenizer, texts: list[str]) -> str:
     failing = list(filter(fails, word))
     return failing[0] if 0 < len(failing) < len(word) else word
 
+# %% ../../nbs/model/01_tokenizer.ipynb #cebd4338
 def why_unencodable(tokenizer, texts: list[str], error: BaseException) -> str:
     "Why texts cannot be encoded, and the fix."
     if surrogate := next(filter(None, map(SURROGATE.search, texts)), None):
