@@ -17,6 +17,7 @@ def softmax(scores: Array) -> Array:
     scores = scores.astype(jnp.float32)
     largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
     weights = jnp.exp(scores - largest)
+    # not `/`: so the last digit is the same on any number of devices
     return weights * jax.lax.reciprocal(weights.sum(axis=-1, keepdims=True))
 
 # %% ../../nbs/model/02_attention.ipynb #487623a2

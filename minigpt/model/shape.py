@@ -33,7 +33,7 @@ class ModelConfig:
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
     dropout: float = setting(0.0, at_least=0, below=1)
     compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    remat: Literal["none", "dots", "block"] = "none"  # recomputed backward
+    remat: Literal["none", "dots", "block"] = "none"  # recomputed in the backward pass
 
     def __post_init__(self):
         check_settings(self, "model")
