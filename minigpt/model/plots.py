@@ -258,7 +258,8 @@ def plot_loss(
         name = f"{Path(folder).name}: " if len(runs) > 1 else ""
         draw_run(ax, records, scales[i], name, f"C{i}")
     fit_late_losses(ax)
-    for name, bits in (baselines or {}).items():
+    visible = {n: b for n, b in (baselines or {}).items() if b < ax.get_ylim()[1]}
+    for name, bits in visible.items():
         ax.axhline(bits, color="grey", linestyle=":", linewidth=1)
         ax.text(1.01, bits, name, va="center", transform=ax.get_yaxis_transform())
     ax.set(xlabel="step", ylabel=f"loss, {unit}")
