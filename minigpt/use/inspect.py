@@ -85,14 +85,14 @@ def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
 def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
     "A line for each source: how much of it is there, and where."
     for source, cache in zip(config.data.sources, corpus.train):
-        files, name = cache.files, " ".join(map(str, source.args))
-        size = folder_bytes(files.folder) / 2**20
-        whole = "all" if files.ended else "first"
+        last, name = cache.last, " ".join(map(str, source.args))
+        size = folder_bytes(cache.files.folder) / 2**20
+        whole = "all" if last.ended else "first"
         if revision := source.kwargs.get("revision"):
             name += f" of revision {revision}"
         yield (
-            f"{name}: {whole} {files.n_tokens:,} tokens for training, "
-            f"{files.n_val_tokens:,} held out, {size:.1f} MiB in {files.folder}"
+            f"{name}: {whole} {last.n_tokens:,} tokens for training, "
+            f"{last.n_val_tokens:,} held out, {size:.1f} MiB in {cache.files.folder}"
         )
 
 # %% ../../nbs/use/51_inspect.ipynb #214f2fa4
@@ -143,7 +143,7 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
             data = replace(config.data, cache_directory=folder)
             with closing(open_cache(source, tokenizer, data)) as cache:
                 cache.wait(n_tokens)
-                return cache.files.n_tokens + cache.files.n_val_tokens
+                return cache.last.n_tokens + cache.last.n_val_tokens
 
     n_tokens = int(alone() * (1 - config.data.val_fraction))  # for training, about
     whole()
@@ -158,8 +158,8 @@ def steps_in_cache(config: Config, corpus: Corpus) -> int:
     weights = whole_weights(order_of(config).weights)
     enough = []
     for cache, weight in zip(corpus.train, weights):
-        there = n_sequences(cache.files.n_tokens, config.model.seq_len)
-        if not cache.files.ended:
+        there = n_sequences(cache.last.n_tokens, config.model.seq_len)
+        if not cache.last.ended:
             there = max(there // window - 1, 0) * window
         elif config.data.at_end == "repeat":
             there = 2**62
