@@ -7,8 +7,7 @@ __all__ = ['SECTION', 'READERS', 'PROBED', 'whole_characters', 'Row', 'kind_of',
            'likely_encoding', 'refuse_encoding', 'opened_text', 'open_bytes', 'section_end', 'sections', 'paragraphs',
            'lines', 'read_text', 'values_of', 'items_of', 'whole_json', 'json_line', 'is_json_lines', 'json_values',
            'read_json', 'read_csv', 'text_column', 'rows_of_batches', 'read_parquet', 'read_arrow', 'column_texts',
-           'tables', 'file_errors', 'grouped_texts', 'import_datasets', 'silence_libraries', 'Opened', 'use_our_reader',
-           'open_dataset']
+           'Opened', 'file_texts', 'stream_texts', 'import_datasets', 'silence_libraries', 'shards_of', 'open_dataset']
 
 # %% ../../nbs/data/20_formats.ipynb #efb4f7da
 import json
@@ -24,7 +23,7 @@ from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice
 from typing import NamedTuple
 
-from ..base.errors import UserError, require
+from ..base.errors import UserError, explained, require
 
 # %% ../../nbs/data/20_formats.ipynb #b576aff4
 def whole_characters(text: str, errors: str | None) -> str:
@@ -351,46 +350,29 @@ def column_texts(rows: Iterator[Row], file: str, column: str, errors) -> Iterato
         yield text_of(row, file, column, errors)
 
 # %% ../../nbs/data/20_formats.ipynb #a2af9ee9
-def tables(
-    read: Callable, config, column: str, *,
-    files_iterables=None, files=(), base_files=None, original_files=None,
-    row_groups_list=None,
-):  # fmt: skip
-    "Tables of one column: what a builder of `datasets` gives of a shard."
-    import pyarrow as pa
-    from datasets.builder import Key
+class Opened(NamedTuple):
+    "A source that has been opened, in parts that can be read by themselves."
+    shards: list  # mostly a file each
+    read: Callable[..., Iterator[str | None]]  # the texts of a shard
+    is_plain_text: bool = False  # whether these are text files, or sections of long ones
+
+def file_texts(files, read: Callable, column: str, config) -> Iterator[str | None]:
+    "The texts in the files of a shard. Raises `UserError`."
     errors = getattr(config, "encoding_errors", None)
-    for file in chain.from_iterable(files_iterables or [files]):
-        texts = column_texts(read(file, column, config), file, column, errors)
-        with file_errors(file):
-            for number, group in enumerate(grouped_texts(texts)):
-                yield Key(0, number), pa.table({column: pa.array(group, pa.string())})
+    for file in files:
+        def explain(error: BaseException) -> str:
+            reason = " ".join(str(error).split()).removesuffix(".")[:200]
+            return (
+                f"data.sources: {file} cannot be read: {reason}; correct the file, or "
+                "leave it out of data_files"
+            )
+        with explained(explain, (ValueError, EOFError, BadGzipFile, zlib.error)):
+            yield from column_texts(read(file, column, config), file, column, errors)
 
-@contextmanager
-def file_errors(file: str):
-    "Raise `UserError` with the file's name for contents that cannot be read."
-    try:
-        yield
-    except UserError:
-        raise
-    except (ValueError, EOFError, BadGzipFile, zlib.error) as error:
-        reason = " ".join(str(error).split()).removesuffix(".")[:200]
-        raise UserError(
-            f"data.sources: {file} cannot be read: {reason}; correct the file, or "
-            "leave it out of data_files"
-        ) from error
-
-def grouped_texts(texts: Iterator, n_rows: int = 1000, n_characters: int = 2**24):
-    "Lists of neighbouring texts, none very large."
-    group, length = [], 0
-    for text in texts:
-        group.append(text)
-        length += len(text or "")
-        if len(group) == n_rows or length > n_characters:
-            yield group
-            group, length = [], 0
-    if group:
-        yield group
+def stream_texts(stream, column: str) -> Iterator[str | None]:
+    "The texts of a stream of `datasets`, in a format that we do not read ourselves."
+    rows = (Row(f"row {number}", row) for number, row in enumerate(stream, start=1))
+    return column_texts(rows, "the data set", column, None)
 
 # %% ../../nbs/data/20_formats.ipynb #a082280e
 def import_datasets():
@@ -416,34 +398,37 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 # %% ../../nbs/data/20_formats.ipynb #a988b252
-class Opened(NamedTuple):
-    "A source that has been opened."
-    stream: object  # an `IterableDataset` of `datasets`
-    is_plain_text: bool  # whether its rows are files, or sections of long ones
+def shards_of(builder, config, split: str) -> list:
+    "The files of a split: of each shard, those that are in it."
+    from datasets import StreamingDownloadManager
+    manager = StreamingDownloadManager(
+        base_path=builder.base_path, download_config=config.download_config,
+        dataset_name=builder.dataset_name, data_dir=config.data_dir,
+    )  # fmt: skip
+    splits = {str(s.name): s.gen_kwargs for s in builder._split_generators(manager)}
+    shards = []
+    for name in splits if split == "all" else split.split("+"):
+        if name not in splits:
+            raise ValueError(f"Bad split: {name}. Available splits: {list(splits)}")
+        files = splits[name]
+        shards += files.get("files_iterables") or [[file] for file in files["files"]]
+    return shards
 
-def use_our_reader(builder, column: str, whole_files: bool) -> str:
-    "Have a builder read with one of `READERS`, if there is one; the format's name."
-    datasets = import_datasets()
-    formats = [kind.__name__ for kind in type(builder).__mro__]
-    name = next((name for name in formats if name in READERS), "")
-    config = builder.config
-    if not name or getattr(config, "filters", None) is not None:
-        return name
-    if name == "Text" and whole_files and config.sample_by == "line":
+def open_dataset(column: str, settings: dict) -> Opened:
+    "Open a source; `settings` are those of `load_dataset`."
+    datasets, settings = import_datasets(), dict(settings)
+    split = settings.pop("split", None) or "train"
+    builder = datasets.load_dataset_builder(**settings)
+    config, kinds = builder.config, [kind.__name__ for kind in type(builder).__mro__]
+    name = next((name for name in kinds if name in READERS), None)
+    if name is None or getattr(config, "filters", None) is not None:
+        stream = builder.as_streaming_dataset(split)
+        return Opened([stream], partial(stream_texts, column=column))
+    if is_plain_text := name == "Text" and "sample_by" not in settings:
         config.sample_by = "section"
     config.download_config = datasets.DownloadConfig(
         token=builder.token, storage_options=builder.storage_options
     )
-    column = "text" if name == "Text" else column
-    builder.info.features = datasets.Features({column: datasets.Value("string")})
-    builder._generate_tables = partial(tables, READERS[name], config, column)
-    return name
-
-def open_dataset(column: str, settings: dict) -> Opened:
-    "Open a source as a stream of rows; `settings` are those of `load_dataset`."
-    datasets, settings = import_datasets(), dict(settings)
-    split = settings.pop("split", None) or "train"
-    builder = datasets.load_dataset_builder(**settings)
-    use_our_reader(builder, column, whole_files="sample_by" not in settings)
-    sectioned = getattr(builder.config, "sample_by", "") == "section"
-    return Opened(builder.as_streaming_dataset(split), sectioned)
+    builder.info.features = datasets.Features({})  # so that no file is read for them
+    read = partial(file_texts, read=READERS[name], column=column, config=config)
+    return Opened(shards_of(builder, config, split), read, is_plain_text)

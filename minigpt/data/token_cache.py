@@ -90,9 +90,9 @@ def read_groups(documents: Documents) -> Iterator[Group]:
         texts += more
         length += sum(map(len, more))
         if len(texts) >= GROUP_DOCUMENTS or length >= GROUP_CHARACTERS:
-            yield Group(texts, documents.state(), False, documents.is_plain_text)
+            yield Group(texts, documents.state, False, documents.is_plain_text)
             texts, length = [], 0
-    yield Group(texts, documents.state(), True, documents.is_plain_text)
+    yield Group(texts, documents.state, True, documents.is_plain_text)
 
 # %% ../../nbs/data/23_token_cache.ipynb #9a873c2e
 def joined(documents: list[np.ndarray], tokenizer: TextTokenizer) -> np.ndarray:
