@@ -144,7 +144,9 @@ class Filler(Worker):
             )
         while not self.closing.is_set():
             with self.changed:
-                self.changed.wait_for(lambda: self.closing.is_set() or self.has_demand())
+                self.changed.wait_for(
+                    lambda: self.closing.is_set() or self.has_demand()
+                )
             with explained(explain, OSError):
                 fill_alone(self)
 

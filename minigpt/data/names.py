@@ -126,7 +126,8 @@ def check_options(source: SourceConfig) -> None:
     args, kwargs = source.args, source.kwargs
     split, way = kwargs.get("split"), kwargs.get("sample_by", "line")
     both = file_format(str(args[0])) and option_of(source, "data_files") is not None
-    unused = {"num_proc", "keep_in_memory", "save_infos", "verification_mode"} & {*kwargs}
+    unused = {"num_proc", "keep_in_memory", "save_infos", "verification_mode"}
+    unused = ", ".join(sorted(unused.intersection(kwargs)))
     ways = ("line", "paragraph", "document")
     for is_wrong, message in (
         (args[0] == "kjv" and (len(args) > 1 or kwargs), "args: [kjv] is the built-in "
@@ -137,8 +138,8 @@ def check_options(source: SourceConfig) -> None:
         (split is not None and (not isinstance(split, str) or "[" in split),
          f"split={split!r}: a stream has no parts; set split: train, and limit the run "
          "by train.n_steps, or write the part to a file of its own"),
-        (unused, f"leave {', '.join(sorted(unused))} out of kwargs: a source is read as "
-         "a stream, by one thread"),
+        (unused, f"leave {unused} out of kwargs: a source is read as a stream, by one "
+         "thread"),
         (kwargs.get("streaming", True) is not True, "leave streaming out of kwargs: a "
          "source is always a stream"),
         (way not in ways, f"sample_by={way!r} must be one of {', '.join(ways)}; leave "

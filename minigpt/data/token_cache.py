@@ -98,7 +98,8 @@ def read_groups(documents: Documents) -> Iterator[Group]:
 def joined(documents: list[np.ndarray], tokenizer: TextTokenizer) -> np.ndarray:
     "The tokens of some documents, with the end token after each."
     end = np.array([tokenizer.end_id], tokenizer.dtype)
-    return np.concatenate([end[:0], *(part for ids in documents for part in (ids, end))])
+    parts = (part for ids in documents for part in (ids, end))
+    return np.concatenate([end[:0], *parts])
 
 def encode_group(
     group: Group, tokenizer: TextTokenizer, val_fraction: float
