@@ -296,17 +296,16 @@ def begins_with(cache: TokenCache, n_commits: int, sha256: str) -> bool:
     return known and cache.files.commit_at(n_commits).sha256 == sha256
 
 # %% ../../nbs/data/24_filler.ipynb #941e8a93
-def cache_key(
-    source: SourceConfig, tokenizer: TextTokenizer, config: DataConfig
-) -> dict:
-    "All that decides the tokens of a source, and the form of the files."
-    return {
+def cache_key(source: SourceConfig, tokenizer: TextTokenizer, config: DataConfig) -> str:
+    "All that decides the tokens of a source, and the form of the files, as JSON."
+    key = {
         "format": 3,
         "source": identity(source),
         "tokenizer_sha256": tokenizer.sha256,
         "end_id": tokenizer.end_id,
         "val_fraction": config.val_fraction,
     }
+    return json.dumps(key, sort_keys=True)
 
 # %% ../../nbs/data/24_filler.ipynb #50d1151c
 def open_cache(
@@ -316,10 +315,10 @@ def open_cache(
     lead: int = 0,  # tokens that are made beyond those that a thread waits for
 ) -> TokenCache:
     "The cache of a source and a tokenizer. Raises `UserError`."
-    key = json.dumps(cache_key(source, tokenizer, config), sort_keys=True)
-    root = Path(config.cache_directory).expanduser() if config.cache_directory else None
+    key = cache_key(source, tokenizer, config)
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
-    folder = (root or user_cache()) / "tokens" / name
+    root = Path(config.cache_directory or user_cache()).expanduser()
+    folder = root / "tokens" / name
 
     def explain(error: BaseException) -> str:
         reason = getattr(error, "strerror", None) or error
