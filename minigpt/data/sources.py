@@ -42,7 +42,7 @@ class DataConfig:
     prefetch_batches: int = watching(2, above=0)  # batches made ahead of the trainer
     cache_directory: str = watching("")  # of tokens; empty: in the user's cache
     cache_gib: float = watching(100.0, above=0)  # size of the cache, at most
-    max_outage_s: float = watching(600.0, above=0)  # wait for a silent source
+    max_outage_s: float = watching(600.0, above=0)  # wait for a source that is down
 
     def __post_init__(self):
         check_settings(self, "data")

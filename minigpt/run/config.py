@@ -8,6 +8,7 @@ __all__ = ['OF_SOURCE', 'FIXES', 'Words', 'go_on', 'start_another', 'TelemetryCo
            'anchor_sources', 'load_config', 'config_yaml', 'config_from_yaml']
 
 # %% ../../nbs/run/40_config.ipynb #fc34ba8e
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -231,7 +232,7 @@ def load_config(
         for layer in layers:
             check_texts(layer, where)
         if path is not None:
-            anchor_sources(layers[0], Path(path).absolute().parent)
+            anchor_sources(layers[0], Path(os.path.abspath(path)).parent)
         return OmegaConf.to_object(set_items(merge_layers(layers), items))
     except (OmegaConfBaseException, TypeError) as error:
         raise UserError(where + explain(error)) from None
