@@ -397,6 +397,7 @@ def run_threads(run: Run) -> bool:
         ),
         Worker("telemetry", lambda: run_telemetry(run, events), (events,)),
     ]
+    run.telemetry.open()
     catch_up(run, events)
     supervise(workers, stop=run.stop, release=run.corpus.stop)
     return run.data_ended.is_set() or int(run.state.step) == run.config.train.n_steps
