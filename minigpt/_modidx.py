@@ -538,6 +538,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'minigpt/run/checkpoint.py'),
                                         'minigpt.run.checkpoint.certificate': ( 'run/checkpoint.html#certificate',
                                                                                 'minigpt/run/checkpoint.py'),
+                                        'minigpt.run.checkpoint.check_format': ( 'run/checkpoint.html#check_format',
+                                                                                 'minigpt/run/checkpoint.py'),
                                         'minigpt.run.checkpoint.check_manifest': ( 'run/checkpoint.html#check_manifest',
                                                                                    'minigpt/run/checkpoint.py'),
                                         'minigpt.run.checkpoint.check_overrides': ( 'run/checkpoint.html#check_overrides',

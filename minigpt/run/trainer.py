@@ -30,7 +30,7 @@ from ..train.precision import finite_leaves
 from ..base.errors import UserError, explained, one_line, require
 from ..base.threads import Channel, Worker, supervise
 from minigpt.run.checkpoint import (
-    Checkpoints, Restored, RunLock, certificate, create_run, damage_report,
+    check_format, Checkpoints, Restored, RunLock, certificate, create_run, damage_report,
     environment_diff, load_run, manifest, restore, save_run, saved_steps, set_aside,
     tree_sha256,
 )  # fmt: skip
@@ -172,6 +172,7 @@ def resume_run(
         undo.callback(lock.release)
         if saved_steps(folder):
             restored = restore(folder, config, tokenizer, step.mesh)
+            check_format(folder, restored.manifest)
         tokenizer, corpus = load_corpus(config, tokenizer)
         undo.callback(corpus.stop)
         state = starting_state(folder, config, step, corpus, restored)
