@@ -2,7 +2,8 @@
 
 A check is a function that raises AssertionError or a process that fails. Each
 notebook gets a process of its own, so that none can lean on another's state.
-Notebooks that git does not know are left out.
+Notebooks that git does not know are left out. Long trials, such as killing a run
+again and again, are cut short unless MINIGPT_TRIALS=full is set.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import configparser
 import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,10 +47,11 @@ NOTEBOOKS = known_notebooks()
 
 
 CACHE = tempfile.TemporaryDirectory()  # so that nothing old is found, and nothing left
+CELL_TIMES: list[tuple[float, str]] = []  # seconds, and notebook:cell
 
 
-def call(*command: str | Path, cwd: Path = ROOT) -> None:
-    """Run a command; on failure raise AssertionError with the end of its output."""
+def call(*command: str | Path, cwd: Path = ROOT) -> str:
+    """The output of a command; where it fails, AssertionError with the end of it."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "XDG_CACHE_HOME": CACHE.name}
     done = subprocess.run(
@@ -58,6 +61,7 @@ def call(*command: str | Path, cwd: Path = ROOT) -> None:
     )  # fmt: skip
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"{command[0]} failed:\n{output[-3000:]}"
+    return output
 
 
 def copy_project(folder: Path) -> Path:
@@ -149,8 +153,15 @@ def check_wheel(folder: Path) -> None:
 
 
 def notebook(path: Path) -> Callable[[Path], None]:
-    """The check that a notebook runs."""
-    return lambda folder: call(BIN / "nbdev_test", path, "--n-workers", "0")
+    """The check that a notebook runs; it records how long the cells take."""
+    command = (BIN / "nbdev_test", path, "--n-workers", "0", "--cell_timing_min", "1")
+    times = re.compile(rf"^({path.name}:\w+): ([\d.]+)s$", re.M)
+
+    def check(folder: Path) -> None:
+        found = times.findall(call(*command))
+        CELL_TIMES.extend((float(seconds), cell) for cell, seconds in found)
+
+    return check
 
 
 def run(name: str, check: Callable[[Path], None]) -> bool:
@@ -195,6 +206,9 @@ def main() -> int:
     checks = chosen_checks(all_checks())
     with ThreadPoolExecutor(2) as pool:
         passed = sum(pool.map(run, checks, checks.values()))
+    slowest = sorted(CELL_TIMES, reverse=True)[:10]
+    print("the slowest cells, in seconds:")
+    print("\n".join(f"{seconds:6.0f}  {cell}" for seconds, cell in slowest))
     print(f"{passed} passed, {len(checks) - passed} failed")
     return int(passed < len(checks))
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import jax
 
 from .config import Config
-from ..data.batches import Corpus, eval_batches, first_parts, with_documents
+from ..data.batches import eval_batches, with_documents
+from ..data.corpus import Corpus, first_parts
 from minigpt.model.loss import (
     LossSum, bits_per_byte, bzip2_bits_per_byte, ngram_bits_per_byte, perplexity,
 )  # fmt: skip

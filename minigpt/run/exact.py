@@ -19,7 +19,8 @@ from minigpt.run.checkpoint import (
 )  # fmt: skip
 from ..base.errors import require
 from .config import Config
-from ..data.batches import Corpus, batch_at, check_data, load_corpus
+from ..data.corpus import Corpus, check_data
+from .loader import batch_at, load_corpus
 from ..train.step import TrainState, TrainStep, init_state, mesh_of
 from .telemetry import read_records
 from .trainer import measurements

@@ -34,10 +34,10 @@ from minigpt.run.checkpoint import (
     tree_sha256,
 )  # fmt: skip
 from .config import Config, go_on
-from ..data.batches import Corpus, check_data, data_record, load_corpus, pin_sources
+from ..data.corpus import Corpus, check_data, data_record
 from .evaluate import Evaluation, evaluate
 from ..data.filler import CacheClosed
-from .loader import load_batches
+from .loader import load_batches, load_corpus, with_pinned_sources
 from ..model.sampler import Sampling, check_lengths, generate_text
 from ..train.step import StepMetrics, TrainState, TrainStep, init_state, mesh_of
 from .telemetry import JsonLines, Telemetry, Throughput, read_records
@@ -114,7 +114,7 @@ def try_prompt(config: Config, tokenizer: TextTokenizer) -> None:
 def start_run(config: Config, folder: Path) -> Run:
     "Prepare a new run. Raises `UserError`, and then leaves nothing behind."
     folder, step = Path(folder), TrainStep(config, mesh_of(config))
-    config = pin_sources(config)
+    config = with_pinned_sources(config)
     with ExitStack() as undo:
         for path in (*reversed(folder.parents), folder):
             if not os.path.lexists(path):

@@ -435,7 +435,7 @@ def evaluate(load, text, text_file, baselines, overrides):
         nats = float(losses.sum())
         echo_evaluation(ev.evaluation(nats, len(ids), n_bytes, lossy))
         return
-    from minigpt.data.batches import load_corpus
+    from minigpt.run.loader import load_corpus
     _, corpus = load_corpus(config, tokenizer)
     echo_evaluation(ev.evaluate(config, params, corpus))
     if baselines:
@@ -585,9 +585,9 @@ def open_data(config_path, load, overrides):
     "Config, tokenizer and corpus. Raises `UserError`."
     if load is not None and config_path:
         raise UserError("--load goes without --config-path; give one of them")
-    from minigpt.data.batches import load_corpus, pin_sources
+    from minigpt.run.loader import load_corpus, with_pinned_sources
     if load is None:
-        config = pin_sources(load_config(config_path, overrides))
+        config = with_pinned_sources(load_config(config_path, overrides))
         return config, *load_corpus(config)
     from minigpt.run.checkpoint import load_run
     config, tokenizer = load_run(Path(load), overrides)
@@ -656,8 +656,8 @@ def measure(steps, config_path, load, overrides):
     n = 10_000
     if load is not None:
         from minigpt.run.checkpoint import saved_steps
-        from minigpt.data.batches import sequences_before
-        n = max(sequences_before(config, max(saved_steps(Path(load)), default=0)), 1)
+        from minigpt.train.recipe import sequences_before
+        n = max(sequences_before(config.train, max(saved_steps(Path(load)), default=0)), 1)
     for line in measurements(config, corpus, tokenizer, steps, n):
         click.echo(line)
 
@@ -721,9 +721,11 @@ def train_tokenizer(config_path, output, megabytes, overrides):
         raise UserError(
             f"{output} exists, or its folder does not; give another --output"
         )
-    from minigpt.data.batches import pin_sources, train_on_mix
-    config = pin_sources(load_config(config_path, overrides))
-    trained = train_on_mix(config, megabytes * 10**6)
+    from minigpt.data.corpus import pin_sources, train_on_mix
+    config = load_config(config_path, overrides)
+    data, vocab_size = pin_sources(config.data), config.model.vocab_size
+    end_token, n_bytes = config.tokenizer.end_token, megabytes * 10**6
+    trained = train_on_mix(data, vocab_size, end_token, n_bytes)
     Path(output).write_text(trained.to_json(), encoding="utf-8")
     click.echo(f"{trained.vocab_size} tokens, sha256 {trained.sha256}")
     click.echo(f"use it:  tokenizer.kind=file tokenizer.name={output}")

@@ -26,13 +26,14 @@ import numpy as np
 from ..base.errors import require
 from ..run.config import Config
 from minigpt.data.batches import (
-    Batch, Corpus, batch_at, fill, load_corpus, locate, n_sequences,
-    sequences_before, shuffled, take_bytes, tokens_to_shuffle, weights_of,
+    Batch, n_sequences, shuffled_index, source_and_rank, tokens_to_shuffle,
     whole_weights,
 )  # fmt: skip
+from ..data.corpus import Corpus, fill, take_bytes
 from ..data.filler import folder_bytes, open_cache
 from ..base.threads import Channel, Closed
-from ..run.loader import load_batches
+from ..run.loader import batch_at, load_batches, load_corpus, order_of
+from ..train.recipe import sequences_before
 from ..data.sources import Documents
 from ..train.step import TrainStep, init_state, mesh_of
 from ..model.tokenizer import TextTokenizer
@@ -56,12 +57,11 @@ def show_batch(
     n_rows: int, as_ids: bool,
 ) -> Iterator[str]:  # fmt: skip
     "The first sequences of a step's batch, and where each comes from."
-    first = sequences_before(config, step)
-    weights = weights_of(config)
+    first, order = sequences_before(config.train, step), order_of(config)
     rows = batch_at(corpus, config, step).tokens.reshape(-1, config.model.seq_len + 1)
     for row, tokens in enumerate(rows[:n_rows]):
-        source, rank = locate(first + row, weights)
-        index = shuffled(corpus.train[source], rank, source, config)
+        source, rank = source_and_rank(first + row, order.weights)
+        index = shuffled_index(corpus.train[source], rank, source, order)
         name = " ".join(map(str, config.data.sources[source].args))
         yield f"[step {step}, sequence {row}: number {index} of {name}]"
         yield show_sequence(tokens, tokenizer, as_ids)
@@ -69,10 +69,10 @@ def show_batch(
 # %% ../../nbs/use/51_inspect.ipynb #84342644
 def tokens_wanted(config: Config) -> list[int]:
     "How many tokens of each source a whole run waits for."
-    total = sequences_before(config, config.train.n_steps)
-    weights = whole_weights(weights_of(config))
+    total, order = sequences_before(config.train, config.train.n_steps), order_of(config)
+    weights = whole_weights(order.weights)
     sequences = [-(-total * w // sum(weights)) + len(weights) for w in weights]
-    return [tokens_to_shuffle(n - 1, config) for n in sequences]
+    return [tokens_to_shuffle(n - 1, order) for n in sequences]
 
 def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
     "Fill the caches with what the run will read, or with all there is."
@@ -155,7 +155,7 @@ def measure_filling(config: Config, tokenizer: TextTokenizer, n_rounds: int) -> 
 def steps_in_cache(config: Config, corpus: Corpus) -> int:
     "How many steps need no more text than there is."
     window = config.data.shuffle_window
-    weights = whole_weights(weights_of(config))
+    weights = whole_weights(order_of(config).weights)
     enough = []
     for cache, weight in zip(corpus.train, weights):
         there = n_sequences(cache.files.n_tokens, config.model.seq_len)
@@ -165,7 +165,7 @@ def steps_in_cache(config: Config, corpus: Corpus) -> int:
             there = 2**62
         enough.append(max(there - len(weights), 0) * sum(weights) // weight)
     def needed(step: int) -> int:
-        return sequences_before(config, step + 1)
+        return sequences_before(config.train, step + 1)
     n = bisect_right(range(config.train.n_steps), min(enough), key=needed)
     require(n > 0, "the token cache holds no whole batch yet; minigpt_data prepare")
     return n
@@ -229,8 +229,8 @@ def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) ->
 # %% ../../nbs/use/51_inspect.ipynb #9e61a947
 def shares(config: Config, n: int) -> list[tuple[float, float]]:
     "For each source, its share of the first `n` sequences, and its share by weight."
-    weights = weights_of(config)
-    sources = [locate(i, weights)[0] for i in range(n)]
+    weights = order_of(config).weights
+    sources = [source_and_rank(i, weights)[0] for i in range(n)]
     given = np.bincount(sources, minlength=len(weights))
     return [(g / n, w / sum(weights)) for g, w in zip(given, weights)]
 
