@@ -35,7 +35,9 @@ from ..base.threads import Channel, Closed
 from ..run.loader import batch_at, load_batches, load_corpus, order_of
 from ..train.recipe import sequences_before
 from ..data.sources import Documents
-from ..train.step import TrainStep, init_state, mesh_of
+from ..train.devices import mesh_of
+from ..train.kernels import fast_step
+from ..train.step import init_state
 from ..model.tokenizer import TextTokenizer
 
 # %% ../../nbs/use/51_inspect.ipynb #5038013d
@@ -208,7 +210,7 @@ def live_batches(config: Config, corpus: Corpus, steps: range) -> Iterator[Batch
 # %% ../../nbs/use/51_inspect.ipynb #04cc80df
 def measure_step(config: Config, corpus: Corpus, n_steps: int, n_rounds: int) -> Rate:
     "Tokens per second of training with a live loader, against batches made before."
-    step = TrainStep(config, mesh_of(config))
+    step = fast_step(config, mesh_of(config))
     state, steps = step.place(init_state(config)), range(n_steps)
     made = [batch_at(corpus, config, number) for number in steps]
 
