@@ -43,7 +43,8 @@ from minigpt.run.config import (
     Config, config_yaml, determining_fields, go_on, load_config, start_another,
 )
 from ..train.recipe import micro_batches_before
-from ..train.step import TrainState, abstract_state, data_mesh, n_devices_of
+from ..train.devices import data_mesh, n_devices_of
+from ..train.step import TrainState, abstract_state
 from ..model.tokenizer import TextTokenizer, load_tokenizer
 
 for name in ("absl", "asyncio"):  # Orbax tells of every save, and of each failure twice

@@ -40,7 +40,9 @@ from .evaluate import Evaluation, evaluate
 from ..data.filler import CacheClosed
 from .loader import load_batches, load_corpus, with_pinned_sources
 from ..model.sampler import Sampling, check_lengths, generate_text
-from ..train.step import StepMetrics, TrainState, TrainStep, init_state, mesh_of
+from ..train.devices import TrainStep, mesh_of
+from ..train.kernels import fast_step
+from ..train.step import StepMetrics, TrainState, init_state
 from .telemetry import JsonLines, Telemetry, Throughput, read_records
 from ..model.tokenizer import TextTokenizer
 
@@ -114,7 +116,7 @@ def try_prompt(config: Config, tokenizer: TextTokenizer) -> None:
 # %% ../../nbs/run/45_trainer.ipynb #c596a61c
 def start_run(config: Config, folder: Path) -> Run:
     "Prepare a new run. Raises `UserError`, and then leaves nothing behind."
-    folder, step = Path(folder), TrainStep(config, mesh_of(config))
+    folder, step = Path(folder), fast_step(config, mesh_of(config))
     config = with_pinned_sources(config)
     with ExitStack() as undo:
         for path in (*reversed(folder.parents), folder):
@@ -164,7 +166,7 @@ def resume_run(
 ) -> Run:
     "Prepare to go on with a run from its newest checkpoint. Raises `UserError`."
     folder, (config, tokenizer) = Path(folder), load_run(folder, overrides)
-    step, restored = TrainStep(config, mesh_of(config)), None
+    step, restored = fast_step(config, mesh_of(config)), None
     try_prompt(config, tokenizer)
     explain = partial(cannot_write, folder, f"go on: {go_on(folder)}")
     with explained(explain, OSError), ExitStack() as undo:

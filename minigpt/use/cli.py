@@ -274,7 +274,7 @@ def train(config_path, seed, save_directory, load, overrides):
     run.stopping = asked
     import jax
     from minigpt.model.gpt import count_parameters
-    from minigpt.train.step import devices_line
+    from minigpt.train.devices import devices_line
     from minigpt.run.trainer import train as train_run
     n, n_steps = count_parameters(run.state.params), run.config.train.n_steps
     if run.done == n_steps:

@@ -36,8 +36,9 @@ from minigpt.train.recipe import (
 from ..data.batches import Batch
 from ..model.gpt import abstract_params
 from ..model.shape import ModelConfig
-from ..train.step import TrainState, TrainStep, abstract_state, data_mesh, init_state
-from ..train.kernels import fast_loss
+from ..train.devices import TrainStep, data_mesh
+from ..train.kernels import fast_loss, fast_step
+from ..train.step import TrainState, abstract_state, init_state
 
 # %% ../../nbs/use/50_plan.ipynb #5ea39822
 def part_of(path) -> str:
@@ -108,8 +109,8 @@ def batch_shapes(c: ModelConfig, *leading: int) -> Batch:
 def gradient_temporary(c: ModelConfig, micro_batch_size: int) -> int:
     "Temporary bytes of the gradient of one micro-batch."
     config = Config(model=c)
-    gradient, state = TrainStep(config, data_mesh(1)).gradient, abstract_state(config)
-    batch = batch_shapes(c, 1, micro_batch_size)
+    gradient, state = fast_step(config, data_mesh(1)).gradient, abstract_state(config)
+    batch = batch_shapes(c, micro_batch_size)
     scale = state.loss_scale.scale
     return compiled_temporary(gradient, state.params, state.step, scale, batch, 0, 1)
 
@@ -119,8 +120,8 @@ def update_temporary(c: ModelConfig, optim: OptimConfig) -> int:
     "Temporary bytes of the optimizer's update."
     train = TrainConfig(n_steps=optim.warmup_steps + 1)
     config = Config(model=c, optim=optim, train=train)
-    step, state = TrainStep(config, data_mesh(1)), abstract_state(config)
-    batch, scale = batch_shapes(c, 1, 1), state.loss_scale.scale
+    step, state = fast_step(config, data_mesh(1)), abstract_state(config)
+    batch, scale = batch_shapes(c, 1), state.loss_scale.scale
     total = jax.eval_shape(
         step.gradient, state.params, state.step, scale, batch, 0, 1
     )
@@ -336,7 +337,7 @@ def step_times(
 # %% ../../nbs/use/50_plan.ipynb #4a2779f4
 def real_step(config: Config, n_timed: int) -> dict:
     "The memory and loss of one real step, and its times if `n_timed` > 0."
-    step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
+    step, batch = fast_step(config, data_mesh(1)), random_batch(config)
     state = step.place(init_state(config))
     snapshot = jax.block_until_ready(jax.tree.map(jnp.copy, state))
     state, metrics = jax.block_until_ready(step(state, batch))
