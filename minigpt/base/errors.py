@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HOLDS', 'UserError', 'require', 'setting', 'watching', 'check_settings', 'out_of_bounds', 'explained', 'one_line',
-           'as_utf8']
+           'as_utf8', 'ceil_div']
 
 # %% ../../nbs/base/10_errors.ipynb #7321c8c9
 import math
@@ -104,3 +104,8 @@ def as_utf8(text: str, name: str) -> str:
         return f"{name}={text!a} is not UTF-8; convert it to UTF-8"
     with explained(explain, UnicodeError):
         return text.encode("utf-8", "surrogateescape").decode("utf-8")
+
+# %% ../../nbs/base/10_errors.ipynb #a0f008dc
+def ceil_div(a: int, b: int) -> int:
+    "The quotient of two whole numbers, rounded up."
+    return (a + b - 1) // b

@@ -15,13 +15,15 @@ import jax
 from tqdm import tqdm
 
 from minigpt.run.checkpoint import (
-    certificate, environment_diff, load_run, restore, saved_steps,
+    check_format, certificate, environment_diff, load_run, restore, saved_steps,
 )  # fmt: skip
 from ..base.errors import require
 from .config import Config
 from ..data.corpus import Corpus, check_data
 from .loader import batch_at, load_corpus
-from ..train.step import TrainState, TrainStep, init_state, mesh_of
+from ..train.devices import TrainStep, mesh_of
+from ..train.kernels import fast_step
+from ..train.step import TrainState, init_state
 from .telemetry import read_records
 from .trainer import measurements
 
@@ -101,7 +103,7 @@ def open_replay(
 ) -> Replay:
     "A segment of a run, ready to be computed again. Raises `UserError`."
     config, tokenizer = load_run(folder, overrides)
-    step, recorded = TrainStep(config, mesh_of(config)), recorded_steps(folder)
+    step, recorded = fast_step(config, mesh_of(config)), recorded_steps(folder)
     last = max(recorded) if to_step is None else to_step
     require(last in recorded, f"{folder} has no record of step {last}")
     saved = saved_steps(folder)
@@ -114,6 +116,7 @@ def open_replay(
         number = first if first > 0 else None
         restored = restore(folder, config, tokenizer, step.mesh, number)
         manifest = restored.manifest
+        check_format(folder, manifest)
         state = restored.state if first > 0 else state
     _, corpus = load_corpus(config, tokenizer)
     if manifest is not None:

@@ -4,24 +4,29 @@
 
 # %% auto #0
 __all__ = ['MIN_QUERY_BLOCK', 'MAX_CHUNK_TOKENS', 'materialize', 'linear', 'linear_forward', 'linear_backward', 'query_blocks',
-           'block_weights', 'heads_first', 'blocks_forward', 'block_gradients', 'blocks_backward',
-           'attention_in_blocks', 'has_cudnn', 'fits_cudnn', 'block_attention', 'cudnn_attention', 'chunk_nats',
-           'ChunkLoss', 'chunk_loss', 'in_chunks', 'chunked_forward', 'chunked_head_loss', 'chunked_backward',
-           'fast_forms', 'fast_loss']
+           'block_weights', 'heads_first', 'share_heads', 'sum_shared_heads', 'blocks_forward', 'block_gradients',
+           'blocks_backward', 'attention_in_blocks', 'has_cudnn', 'fits_cudnn', 'block_attention', 'cudnn_attention',
+           'chunk_nats', 'ChunkLoss', 'chunk_loss', 'in_chunks', 'chunked_forward', 'chunked_head_loss',
+           'chunked_backward', 'fast_forms', 'fast_loss', 'fast_step']
 
 # %% ../../nbs/train/36_kernels.ipynb #8c51be74
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh
 
+from ..base.errors import ceil_div
 from ..model.attention import causal_mask, document_mask, softmax
 from ..model.gpt import Forms
 from ..model.loss import LossSum, loss_sum
 from ..model.shape import ModelConfig
-from .remat import with_remat
+from .devices import TrainStep
+from .recipe import Recipe
+from .remat import compiler_options, with_remat
 
 # %% ../../nbs/train/36_kernels.ipynb #859fc059
 def materialize(x: Array) -> Array:
@@ -56,7 +61,7 @@ MIN_QUERY_BLOCK = 64  # in a block, at least
 
 def query_blocks(n: int) -> list[tuple[int, int]]:
     "Where blocks of `n` queries start and stop; eight blocks at most."
-    size = max(MIN_QUERY_BLOCK, -(-n // 8))
+    size = max(MIN_QUERY_BLOCK, ceil_div(n, 8))
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 # %% ../../nbs/train/36_kernels.ipynb #f8c90388
@@ -81,6 +86,15 @@ def heads_first(x: Array) -> Array:
     "From (B, T, N, H) to (B, N, T, H)."
     return materialize(x.swapaxes(1, 2))
 
+def share_heads(x: Array, n_heads: int) -> Array:
+    "Heads (B, K, S, H), each repeated for the queries that share it: (B, N, S, H)."
+    shared = n_heads // x.shape[1]
+    return jnp.repeat(x, shared, axis=1) if shared > 1 else x
+
+def sum_shared_heads(d: Array, n_kv_heads: int) -> Array:
+    "The gradient of `share_heads`: (B, N, S, H) summed to (B, K, S, H)."
+    return d.reshape(len(d), n_kv_heads, -1, *d.shape[2:]).sum(axis=2)
+
 # %% ../../nbs/train/36_kernels.ipynb #1138e728
 def blocks_forward(q: Array, k: Array, v: Array, documents: Array | None):
     "The outputs of all blocks, and what the gradient needs."
@@ -88,41 +102,46 @@ def blocks_forward(q: Array, k: Array, v: Array, documents: Array | None):
     q, k, v = map(heads_first, (q, k, v))
     outputs = []
     for start, stop in query_blocks(q.shape[2]):
-        weights = block_weights(q[:, :, start:stop], k[:, :, :stop], documents)
+        keys, values = (share_heads(x[:, :, :stop], q.shape[1]) for x in (k, v))
+        weights = block_weights(q[:, :, start:stop], keys, documents)
         weights = weights.astype(v.dtype)
-        outputs.append(jnp.einsum("bnts,bnsh->bnth", weights, v[:, :, :stop]))
+        outputs.append(jnp.einsum("bnts,bnsh->bnth", weights, values))
     return jnp.concatenate(outputs, axis=2).swapaxes(1, 2), (q, k, v, documents)
 
 # %% ../../nbs/train/36_kernels.ipynb #a9c7ae0a
 def block_gradients(weights: Array, q: Array, k: Array, v: Array, g: Array):
     "What one block adds to the gradients of its queries, and of the keys and values."
-    dv = jnp.einsum("bnts,bnth->bnsh", weights.astype(g.dtype), g)
-    dw = jnp.einsum("bnth,bnsh->bnts", g, v, preferred_element_type=jnp.float32)
+    product = partial(jnp.einsum, preferred_element_type=jnp.float32)
+    dv = product("bnts,bnth->bnsh", weights.astype(g.dtype), g)
+    dw = product("bnth,bnsh->bnts", g, v)
     ds = weights * (dw - (weights * dw).sum(axis=-1, keepdims=True))
     ds = ds.astype(q.dtype)
     dq = jnp.einsum("bnts,bnsh->bnth", ds, k)
-    return dq, jnp.einsum("bnts,bnth->bnsh", ds, q), dv
+    return dq, product("bnts,bnth->bnsh", ds, q), dv
 
 # %% ../../nbs/train/36_kernels.ipynb #bc56e315
 def blocks_backward(saved, g: Array):
     "The gradients of queries, keys and values."
     (q, k, v, documents), g = saved, heads_first(g)
-    T, dqs, dk, dv = q.shape[2], [], 0.0, 0.0
+    T, dqs, dk, dv = q.shape[2], [], 0.0, 0.0  # sums over blocks: float32
     for start, stop in query_blocks(T):
         rows, seen = slice(start, stop), slice(stop)
-        q_block, keys, values = q[:, :, rows], k[:, :, seen], v[:, :, seen]
+        keys, values = (share_heads(x[:, :, seen], q.shape[1]) for x in (k, v))
+        q_block = q[:, :, rows]
         weights = block_weights(q_block, keys, documents)
         parts = block_gradients(weights, q_block, keys, values, g[:, :, rows])
         dqs.append(parts[0])
         unseen = ((0, 0), (0, 0), (0, T - stop), (0, 0))
         dk, dv = (a + jnp.pad(b, unseen) for a, b in zip((dk, dv), parts[1:]))
     dq = jnp.concatenate(dqs, axis=2) * q.shape[-1] ** -0.5
-    return *(d.swapaxes(1, 2) for d in (dq, dk, dv)), None
+    dk, dv = (sum_shared_heads(d, k.shape[1]) for d in (dk, dv))
+    gradients = (d.astype(q.dtype).swapaxes(1, 2) for d in (dq, dk, dv))
+    return *gradients, None
 
 # %% ../../nbs/train/36_kernels.ipynb #a898a7d1
 @jax.custom_vjp
 def attention_in_blocks(q: Array, k: Array, v: Array, documents: Array | None):
-    "Causal attention of (B, T, N, H) arrays with as many key heads as query heads."
+    "Causal attention of (B, T, N, H) queries and (B, T, K, H) keys and values."
     return blocks_forward(q, k, v, documents)[0]
 
 attention_in_blocks.defvjp(blocks_forward, blocks_backward)
@@ -149,11 +168,7 @@ def block_attention(
     documents: Array | None = None,  # (B, T): those to be kept apart
 ) -> Array:  # (B, T, N, H), the type of `v`
     "Causal attention of whole sequences to themselves, in blocks."
-    q, k, v = q_BxTxNxH, k_BxTxKxH, v_BxTxKxH
-    shared = q.shape[2] // k.shape[2]
-    if shared > 1:
-        k, v = (jnp.repeat(x, shared, axis=2) for x in (k, v))
-    return attention_in_blocks(q, k, v, documents)
+    return attention_in_blocks(q_BxTxNxH, k_BxTxKxH, v_BxTxKxH, documents)
 
 def cudnn_attention(q: Array, k: Array, v: Array, documents: Array | None = None):
     "The same by cuDNN where it can, with other bits from run to run."
@@ -208,7 +223,7 @@ def chunk_loss(
 def in_chunks(a: Array) -> Array:  # (chunks, tokens, ...)
     "An array (B, T, ...) cut into equal chunks of tokens; zeros fill the last one."
     flat = a.reshape(-1, *a.shape[2:])
-    n_chunks = -(-len(flat) // MAX_CHUNK_TOKENS)
+    n_chunks = ceil_div(len(flat), MAX_CHUNK_TOKENS)
     fill = [(0, -len(flat) % n_chunks)] + [(0, 0)] * (flat.ndim - 1)
     return jnp.pad(flat, fill).reshape(n_chunks, -1, *flat.shape[1:])
 
@@ -266,3 +281,10 @@ def fast_loss(
     "`loss_sum` in its quick forms."
     forms = fast_forms(c, reduction)
     return loss_sum(c, params, tokens, mask, forms, chunked_head_loss, **kwargs)
+
+# %% ../../nbs/train/36_kernels.ipynb #03443257
+def fast_step(config: Recipe, mesh: Mesh, loss: Callable | None = None) -> TrainStep:
+    "The trainer's step: `TrainStep` with the fast forms, or with another loss."
+    if loss is None:
+        loss = partial(fast_loss, reduction=config.train.reduction)
+    return TrainStep(config, mesh, loss, **compiler_options(config.model.remat))

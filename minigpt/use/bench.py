@@ -41,8 +41,9 @@ from ..model.loss import head_loss, loss_sum
 from ..model.shape import ModelConfig
 from .peer import turns
 from .plan import config_from_yaml, flops_per_token, random_batch
-from ..train.step import TrainStep, data_mesh, init_state
-from ..train.kernels import chunked_head_loss, fast_forms, linear
+from ..train.devices import data_mesh
+from ..train.kernels import chunked_head_loss, fast_forms, fast_step, linear
+from ..train.step import init_state
 
 # %% ../../nbs/use/53_bench.ipynb #f5bbaa17
 EXCHANGEABLE = ("products", "attention", "loss")
@@ -68,7 +69,7 @@ class Candidate(NamedTuple):
 # %% ../../nbs/use/53_bench.ipynb #b851e070
 def our_step(config: Config, plain: Iterable[str] = ()) -> Callable[[], None]:
     "One training step, waited for."
-    step = TrainStep(config, data_mesh(1), loss_form(config, plain))
+    step = fast_step(config, data_mesh(1), loss_form(config, plain))
     state, batch = step.place(init_state(config)), random_batch(config)
     def one() -> None:
         nonlocal state
@@ -266,7 +267,7 @@ def part_of_step(config: Config, part: str) -> Callable[[], None]:
 # %% ../../nbs/use/53_bench.ipynb #ae614cbe
 def update_alone(config: Config) -> Callable[[], None]:
     "The optimizer's update, waited for."
-    step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
+    step, batch = fast_step(config, data_mesh(1)), random_batch(config)
     state = step.place(init_state(config))
     total = next(step.gradients(state, batch))
     def one() -> None:

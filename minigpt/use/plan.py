@@ -9,8 +9,8 @@ __all__ = ['GIB', 'MIB', 'STEP_PROGRAM', 'RUN_PROGRAM', 'LAYER_PROGRAM', 'MAX_GI
            'memory_plan', 'largest', 'memory_limit', 'resized', 'scaled', 'Fit', 'smallest_batch',
            'largest_micro_batch', 'recommend', 'overrides_of', 'fits_table', 'find_batch_size', 'explanation',
            'random_batch', 'step_times', 'real_step', 'prepare_step', 'child', 'Trial', 'how_it_ended', 'try_step',
-           'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial', 'Flops', 'flops_per_token',
-           'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows', 'time_rows']
+           'shortened', 'unseen', 'confirmation_needs', 'confirm', 'Flops', 'flops_per_token', 'tokens_of_run',
+           'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows', 'time_rows']
 
 # %% ../../nbs/use/50_plan.ipynb #b5946d86
 import math
@@ -36,8 +36,9 @@ from minigpt.train.recipe import (
 from ..data.batches import Batch
 from ..model.gpt import abstract_params
 from ..model.shape import ModelConfig
-from ..train.step import TrainState, TrainStep, abstract_state, data_mesh, init_state
-from ..train.kernels import fast_loss
+from ..train.devices import TrainStep, data_mesh
+from ..train.kernels import fast_loss, fast_step
+from ..train.step import TrainState, abstract_state, init_state
 
 # %% ../../nbs/use/50_plan.ipynb #5ea39822
 def part_of(path) -> str:
@@ -108,8 +109,8 @@ def batch_shapes(c: ModelConfig, *leading: int) -> Batch:
 def gradient_temporary(c: ModelConfig, micro_batch_size: int) -> int:
     "Temporary bytes of the gradient of one micro-batch."
     config = Config(model=c)
-    gradient, state = TrainStep(config, data_mesh(1)).gradient, abstract_state(config)
-    batch = batch_shapes(c, 1, micro_batch_size)
+    gradient, state = fast_step(config, data_mesh(1)).gradient, abstract_state(config)
+    batch = batch_shapes(c, micro_batch_size)
     scale = state.loss_scale.scale
     return compiled_temporary(gradient, state.params, state.step, scale, batch, 0, 1)
 
@@ -119,8 +120,8 @@ def update_temporary(c: ModelConfig, optim: OptimConfig) -> int:
     "Temporary bytes of the optimizer's update."
     train = TrainConfig(n_steps=optim.warmup_steps + 1)
     config = Config(model=c, optim=optim, train=train)
-    step, state = TrainStep(config, data_mesh(1)), abstract_state(config)
-    batch, scale = batch_shapes(c, 1, 1), state.loss_scale.scale
+    step, state = fast_step(config, data_mesh(1)), abstract_state(config)
+    batch, scale = batch_shapes(c, 1), state.loss_scale.scale
     total = jax.eval_shape(
         step.gradient, state.params, state.step, scale, batch, 0, 1
     )
@@ -336,7 +337,7 @@ def step_times(
 # %% ../../nbs/use/50_plan.ipynb #4a2779f4
 def real_step(config: Config, n_timed: int) -> dict:
     "The memory and loss of one real step, and its times if `n_timed` > 0."
-    step, batch = TrainStep(config, data_mesh(1)), random_batch(config)
+    step, batch = fast_step(config, data_mesh(1)), random_batch(config)
     state = step.place(init_state(config))
     snapshot = jax.block_until_ready(jax.tree.map(jnp.copy, state))
     state, metrics = jax.block_until_ready(step(state, batch))
@@ -441,24 +442,6 @@ def confirm(config: Config, budget: int) -> str:
         f"finished; planned {planned / MIB:,.0f} MiB, measured "
         f"{trial.peak / MIB:,.0f} MiB ({trial.peak / planned - 1:+.0%})"
     )
-
-# %% ../../nbs/use/50_plan.ipynb #be4a1781
-def find_by_trial(
-    config: Config, budget: int, tell: Callable[[str], None] = print
-) -> int:
-    "The largest micro-batch that runs within `budget` bytes, under `model.remat`."
-    def fits(n: int) -> bool:
-        if n > smallest_batch(config):
-            return False
-        whole = resized(config, n, config.model.remat)
-        allowed = max(budget - unseen(whole), 0)
-        trial = try_step(shortened(whole), allowed)
-        ok = trial.ended == "finished" and trial.peak <= allowed
-        peak = f", {trial.peak / MIB:,.0f} MiB at most" * (trial.peak > 0)
-        tell(f"{n}: {'fits' if ok else 'too much'}; {trial.ended}{peak}")
-        return ok
-
-    return largest(fits)
 
 # %% ../../nbs/use/50_plan.ipynb #c24c6608
 class Flops(NamedTuple):
