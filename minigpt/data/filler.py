@@ -163,7 +163,7 @@ def fill_alone(filler: Filler) -> None:
             filler.notify()
             n_bytes = folder_bytes(files.folder.parent)
             while filler.has_demand():
-                n_bytes += add_group(filler, n_bytes)
+                n_bytes = add_group(filler, n_bytes)
                 filler.notify()
     except Timeout:
         files.refresh()
@@ -171,12 +171,13 @@ def fill_alone(filler: Filler) -> None:
         filler.closing.wait(LOOK_EVERY_S)
 
 def add_group(filler: Filler, n_bytes: int) -> int:
-    "Commit one group, if there is room for it; its bytes."
+    "Commit one group, if there is room; the bytes of all caches, with the group."
     group = next_group_patiently(filler.reader, filler.files.last)
     encoded = encode_group(group, filler.tokenizer, filler.config.val_fraction)
+    n_bytes += encoded.train.nbytes + encoded.val.nbytes
     check_room(filler.files.folder.parent, n_bytes, filler.config)
     commit(filler.files, encoded, group)
-    return encoded.train.nbytes + encoded.val.nbytes
+    return n_bytes
 
 # %% ../../nbs/data/24_filler.ipynb #a12e086d
 RESERVE = 2**28  # bytes of the disk that stay free
