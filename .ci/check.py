@@ -154,7 +154,7 @@ def check_wheel(folder: Path) -> None:
 
 def notebook(path: Path) -> Callable[[Path], None]:
     """The check that a notebook runs; it records how long the cells take."""
-    command = (BIN / "nbdev_test", path, "--n-workers", "0", "--cell_timing_min", "1")
+    command = (BIN / "nbdev_test", path, "--n-workers", "0", "--cell-timing-min", "1")
     times = re.compile(rf"^({path.name}:\w+): ([\d.]+)s$", re.M)
 
     def check(folder: Path) -> None:

@@ -16,23 +16,23 @@ from ..base.errors import check_settings, require, setting
 @dataclass(frozen=True)
 class ModelConfig:
     "The shape of the transformer. Raises `UserError` if its numbers do not fit."
-    vocab_size: int = setting(4096, above=0)
+    vocab_size: int = setting(4096, above=0)  # different tokens
     seq_len: int = setting(128, above=0)  # tokens that the model sees at once
-    n_layers: int = setting(3, above=0)
+    n_layers: int = setting(3, above=0)  # blocks
     d_model: int = setting(160, above=0)  # channels of the residual stream
-    n_heads: int = setting(5, above=0)
+    n_heads: int = setting(5, above=0)  # of attention, in each block
     n_kv_heads: int = setting(5, above=0)  # fewer than n_heads: grouped queries
     d_ff: int = setting(432, above=0)  # units of the feed-forward layer
     d_embedding: int = setting(160, above=0)  # below d_model: factorised embedding
-    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
-    norm_eps: float = setting(1e-5, above=0)
-    activation: Literal["swiglu", "gelu"] = "swiglu"
-    rope_theta: float = setting(10_000.0, above=0)
-    partial_rotary_factor: float = setting(1.0, above=0, at_most=1)  # of the channels
-    rope_pairing: Literal["half", "interleaved"] = "half"
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"  # before each layer
+    norm_eps: float = setting(1e-5, above=0)  # added to the mean square
+    activation: Literal["swiglu", "gelu"] = "swiglu"  # of the feed-forward layer
+    rope_theta: float = setting(10_000.0, above=0)  # base of the wavelengths
+    partial_rotary_factor: float = setting(1.0, above=0, at_most=1)  # of channels
+    rope_pairing: Literal["half", "interleaved"] = "half"  # which channels rotate
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
-    dropout: float = setting(0.0, at_least=0, below=1)
-    compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dropout: float = setting(0.0, at_least=0, below=1)  # share set to zero
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of products
     remat: Literal["none", "dots", "block"] = "none"  # recomputed in the backward pass
 
     def __post_init__(self):

@@ -48,8 +48,8 @@ def start_another(folder: str | Path) -> str:
 class TelemetryConfig:
     "What is written down besides metrics.jsonl."
     wandb_mode: Literal["disabled", "offline", "online"] = watching("disabled")
-    wandb_project: str = watching("minigpt")
-    sample_prompt: str = watching("In the beginning")
+    wandb_project: str = watching("minigpt")  # of Weights & Biases
+    sample_prompt: str = watching("In the beginning")  # of the samples
     sample_tokens: int = watching(100, above=0)  # length of a sample, at most
     max_pending: int = watching(8, above=0)  # steps the trainer may be ahead
 

@@ -15,7 +15,7 @@ import jax
 from tqdm import tqdm
 
 from minigpt.run.checkpoint import (
-    certificate, environment_diff, load_run, restore, saved_steps,
+    check_format, certificate, environment_diff, load_run, restore, saved_steps,
 )  # fmt: skip
 from ..base.errors import require
 from .config import Config
@@ -116,6 +116,7 @@ def open_replay(
         number = first if first > 0 else None
         restored = restore(folder, config, tokenizer, step.mesh, number)
         manifest = restored.manifest
+        check_format(folder, manifest)
         state = restored.state if first > 0 else state
     _, corpus = load_corpus(config, tokenizer)
     if manifest is not None:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STARTED', 'copy_state', 'finite_params', 'Run', 'cannot_write', 'remove_start', 'remove_empty', 'try_prompt',
-           'start_run', 'starting_state', 'print_differences', 'resume_run', 'Event', 'is_due', 'run_trainer',
+           'start_run', 'starting_state', 'print_differences', 'resume_run', 'Event', 'is_due', 'timed', 'run_trainer',
            'run_telemetry', 'measurements', 'step_record', 'DivergenceGuard', 'write_snapshot', 'certify', 'save',
            'attempt', 'write_evaluation', 'make_sample', 'write_sample', 'catch_up', 'run_threads', 'Result', 'train']
 
@@ -15,12 +15,13 @@ import shutil
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ from ..train.precision import finite_leaves
 from ..base.errors import UserError, explained, one_line, require
 from ..base.threads import Channel, Worker, supervise
 from minigpt.run.checkpoint import (
-    Checkpoints, Restored, RunLock, certificate, create_run, damage_report,
+    check_format, Checkpoints, Restored, RunLock, certificate, create_run, damage_report,
     environment_diff, load_run, manifest, restore, save_run, saved_steps, set_aside,
     tree_sha256,
 )  # fmt: skip
@@ -173,6 +174,7 @@ def resume_run(
         undo.callback(lock.release)
         if saved_steps(folder):
             restored = restore(folder, config, tokenizer, step.mesh)
+            check_format(folder, restored.manifest)
         tokenizer, corpus = load_corpus(config, tokenizer)
         undo.callback(corpus.stop)
         state = starting_state(folder, config, step, corpus, restored)
@@ -192,6 +194,7 @@ class Event(NamedTuple):
     step: int  # steps done
     metrics: StepMetrics | None  # None: the batches have ended before the last step
     snapshot: TrainState | None  # a copy, where something is to be done with it
+    data_wait_s: float = 0.0  # that the trainer waited for the batch
 
 def is_due(config: Config, step: int) -> bool:
     "Whether something besides logging happens after `step` steps."
@@ -205,14 +208,22 @@ def is_due(config: Config, step: int) -> bool:
 # %% ../../nbs/run/45_trainer.ipynb #f43e4dc3
 copy_state = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
 
+def timed(items: Iterable) -> Iterator[tuple[Any, float]]:
+    "Each item, and the seconds that it was waited for."
+    start = time.perf_counter()
+    for item in items:
+        yield item, time.perf_counter() - start
+        start = time.perf_counter()
+
 def run_trainer(run: Run, batches: Channel, events: Channel) -> None:
     "Take batches, run steps, send events: the trainer's work."
     done, due = run.config.train.n_steps, True
-    for number, batch in batches:
+    for (number, batch), waited_s in timed(batches):
         run.state, metrics = run.step(run.state, batch)
         done, stopping = number + 1, run.stopping.is_set()
         due = stopping or is_due(run.config, done)
-        events.put(Event(done, metrics, copy_state(run.state) if due else None))
+        snapshot = copy_state(run.state) if due else None
+        events.put(Event(done, metrics, snapshot, waited_s))
         if stopping:
             return
     if done < run.config.train.n_steps and (run.data_ended.is_set() or not due):
@@ -250,7 +261,8 @@ def step_record(event: Event, throughput: Throughput) -> dict:
     numbers = measurements(event.metrics)
     elapsed, speed = throughput.update(numbers["n_tokens"])
     return {
-        "step": event.step, **numbers, "elapsed_s": elapsed, "tokens_per_s": speed
+        "step": event.step, **numbers, "elapsed_s": elapsed, "tokens_per_s": speed,
+        "data_wait_s": event.data_wait_s,
     }
 
 # %% ../../nbs/run/45_trainer.ipynb #7dcc3c7c
@@ -399,6 +411,7 @@ def run_threads(run: Run) -> bool:
         ),
         Worker("telemetry", lambda: run_telemetry(run, events), (events,)),
     ]
+    run.telemetry.open()
     catch_up(run, events)
     supervise(workers, stop=run.stop, release=run.corpus.stop)
     return run.data_ended.is_set() or int(run.state.step) == run.config.train.n_steps

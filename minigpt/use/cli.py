@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['OF_PATHS', 'OF_SCREEN', 'SETTINGS', 'SIZE', 'TRAIN_EXAMPLE', 'MAX_TEXT_BYTES', 'GENERATE_EXAMPLE', 'EXPORT_EXAMPLE',
            'EVALUATE_EXAMPLE', 'VERIFY_EXAMPLE', 'PLAN_EXAMPLE', 'FIND_EXAMPLE', 'BENCH_EXAMPLE', 'DATA_EXAMPLE',
-           'SHOW_EXAMPLE', 'MEASURE_EXAMPLE', 'PREPARE_EXAMPLE', 'TOKENIZER_EXAMPLE', 'TRAIN_TOKENIZER_EXAMPLE',
+           'SHOW_EXAMPLE', 'COUNT_EXAMPLE', 'PREPARE_EXAMPLE', 'TOKENIZER_EXAMPLE', 'TRAIN_TOKENIZER_EXAMPLE',
            'exits_cleanly', 'OneLine', 'leave', 'Command', 'Group', 'open_standard_streams', 'discard', 'Screen',
            'set_up_process', 'setup_summary', 'catch_signals', 'silence_abandoned_io', 'prepare', 'report', 'train',
            'read_text', 'text_of', 'replace_unprintable', 'generate', 'export', 'echo_evaluation', 'evaluate', 'verify',
-           'plan', 'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'measure', 'prepare_data',
+           'plan', 'find_batch_size', 'bench', 'open_data', 'of_data', 'data', 'show', 'count', 'prepare_data',
            'tokenizer', 'train_tokenizer']
 
 # %% ../../nbs/use/55_cli.ipynb #907008a9
@@ -510,7 +510,7 @@ Examples:
   minigpt_find_batch_size --config-path configs/100M.yaml
   minigpt_find_batch_size --config-path configs/100M.yaml --memory-gib 16
   minigpt_find_batch_size --config-path configs/dev.yaml --confirm
-  minigpt_find_batch_size --config-path configs/dev.yaml --by-trial model.remat=block
+  minigpt_find_batch_size --config-path configs/dev.yaml --confirm
 """
 
 # %% ../../nbs/use/55_cli.ipynb #5f32f0f1
@@ -518,26 +518,16 @@ Examples:
 @click.option("--config-path", help="YAML file; without it, the default run.")
 @click.option("--memory-gib", type=float, help="Memory of a device.  [what is free]")
 @click.option("--headroom", default=0.1, help="Share of it that is left free.")
-@click.option("--by-trial", is_flag=True, help="Run steps, do not ask the compiler.")
 @click.option("--confirm", is_flag=True, help="Run one real step with the advice.")
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 @exits_cleanly
-def find_batch_size(config_path, memory_gib, headroom, by_trial, confirm, overrides):
+def find_batch_size(config_path, memory_gib, headroom, confirm, overrides):
     "The largest micro-batch that fits into the memory, and the settings to train with."
-    if by_trial and confirm:
-        raise UserError("--by-trial runs real steps already; leave out --confirm")
     set_up_process()
     config = load_config(config_path, overrides)
     from minigpt.use import plan as p
     limit, budget = p.memory_limit(memory_gib, headroom)
     click.echo(f"{limit / p.GIB:.2f} GiB, of which {headroom:.0%} is left free")
-    if by_trial:
-        n = p.find_by_trial(config, budget, click.echo)
-        if n == 0:
-            raise UserError("not even one sequence fits; try model.remat=block")
-        advice = p.resized(config, n, config.model.remat)
-        click.echo(f"to train:\n  {p.overrides_of(advice)}")
-        return
     fits = p.find_batch_size(config, budget)
     click.echo(p.fits_table(fits, limit))
     advice = p.recommend(config, fits, budget)
@@ -608,7 +598,7 @@ DATA_EXAMPLE = """
 \b
 Examples:
   minigpt_data show --step 7
-  minigpt_data measure --config-path configs/dev.yaml --steps 5
+  minigpt_data count --config-path configs/dev.yaml
   minigpt_data prepare --config-path configs/100M.yaml
 """
 
@@ -637,28 +627,27 @@ def show(step, rows, ids, config_path, load, overrides):
         click.echo(text)
 
 # %% ../../nbs/use/55_cli.ipynb #0c901e11
-MEASURE_EXAMPLE = """
+COUNT_EXAMPLE = """
 \b
 Examples:
-  minigpt_data measure
-  minigpt_data measure --config-path configs/dev.yaml --steps 5
-  minigpt_data measure --load runs/default
+  minigpt_data count
+  minigpt_data count --config-path configs/dev.yaml
+  minigpt_data count --load runs/default
 """
 
-@data.command(cls=Command, epilog=MEASURE_EXAMPLE)
-@click.option("--steps", type=SIZE, default=0, help="Also time so many training steps.")
+@data.command(cls=Command, epilog=COUNT_EXAMPLE)
 @of_data
-def measure(steps, config_path, load, overrides):
-    "Print speeds, bytes per token, and shares of the sources."
+def count(config_path, load, overrides):
+    "Print bytes per token, and the shares of the sources."
     set_up_process()
-    config, tokenizer, corpus = open_data(config_path, load, overrides)
-    from minigpt.use.inspect import measurements
+    config, tokenizer, _ = open_data(config_path, load, overrides)
+    from minigpt.use.inspect import counts
     n = 10_000
     if load is not None:
         from minigpt.run.checkpoint import saved_steps
         from minigpt.train.recipe import sequences_before
         n = max(sequences_before(config.train, max(saved_steps(Path(load)), default=0)), 1)
-    for line in measurements(config, corpus, tokenizer, steps, n):
+    for line in counts(config, tokenizer, n):
         click.echo(line)
 
 # %% ../../nbs/use/55_cli.ipynb #653d5532

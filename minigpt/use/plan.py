@@ -9,8 +9,8 @@ __all__ = ['GIB', 'MIB', 'STEP_PROGRAM', 'RUN_PROGRAM', 'LAYER_PROGRAM', 'MAX_GI
            'memory_plan', 'largest', 'memory_limit', 'resized', 'scaled', 'Fit', 'smallest_batch',
            'largest_micro_batch', 'recommend', 'overrides_of', 'fits_table', 'find_batch_size', 'explanation',
            'random_batch', 'step_times', 'real_step', 'prepare_step', 'child', 'Trial', 'how_it_ended', 'try_step',
-           'shortened', 'unseen', 'confirmation_needs', 'confirm', 'find_by_trial', 'Flops', 'flops_per_token',
-           'tokens_of_run', 'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows', 'time_rows']
+           'shortened', 'unseen', 'confirmation_needs', 'confirm', 'Flops', 'flops_per_token', 'tokens_of_run',
+           'assumed_seconds', 'measure', 'measured_seconds', 'columns', 'work_rows', 'time_rows']
 
 # %% ../../nbs/use/50_plan.ipynb #b5946d86
 import math
@@ -442,24 +442,6 @@ def confirm(config: Config, budget: int) -> str:
         f"finished; planned {planned / MIB:,.0f} MiB, measured "
         f"{trial.peak / MIB:,.0f} MiB ({trial.peak / planned - 1:+.0%})"
     )
-
-# %% ../../nbs/use/50_plan.ipynb #be4a1781
-def find_by_trial(
-    config: Config, budget: int, tell: Callable[[str], None] = print
-) -> int:
-    "The largest micro-batch that runs within `budget` bytes, under `model.remat`."
-    def fits(n: int) -> bool:
-        if n > smallest_batch(config):
-            return False
-        whole = resized(config, n, config.model.remat)
-        allowed = max(budget - unseen(whole), 0)
-        trial = try_step(shortened(whole), allowed)
-        ok = trial.ended == "finished" and trial.peak <= allowed
-        peak = f", {trial.peak / MIB:,.0f} MiB at most" * (trial.peak > 0)
-        tell(f"{n}: {'fits' if ok else 'too much'}; {trial.ended}{peak}")
-        return ok
-
-    return largest(fits)
 
 # %% ../../nbs/use/50_plan.ipynb #c24c6608
 class Flops(NamedTuple):
