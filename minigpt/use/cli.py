@@ -281,7 +281,7 @@ def train(config_path, seed, save_directory, load, overrides):
         click.echo(f"{run.folder} is finished: all {n_steps} steps are done", err=True)
     devices = devices_line(run.config, run.step.mesh.size, jax.device_count())
     click.echo(
-        f"{n:,} parameters, {sum(c.files.n_tokens for c in run.corpus.train):,} "
+        f"{n:,} parameters, {sum(c.last.n_tokens for c in run.corpus.train):,} "
         f"training tokens in the cache, {devices}, {run.folder}\n{setup_summary()}",
         err=True,
     )
