@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from ..base.errors import UserError, require
 from .batches import Order, available_tokens, n_sequences, tokens_to_shuffle
-from .filler import HeldOut, TokenCache, open_cache
+from minigpt.data.filler import (
+    HeldOut, TokenCache, begins_with, held_out_from, open_cache,
+)  # fmt: skip
 from .names import SourceConfig
 from minigpt.data.sources import (
     DataConfig, Documents, Part, fraction_that_works, pin, split_text,
@@ -82,7 +84,7 @@ def held_out_text(caches: list[TokenCache], data: DataConfig, end_id: int) -> He
     "The held-out documents of all sources, the end token before and after each."
     weights = [source.weight for source in data.sources]
     wanted = [math.ceil(data.val_tokens * w / sum(weights)) for w in weights]
-    parts = [cache.held_out(n) for cache, n in zip(caches, wanted)]
+    parts = [held_out_from(cache, n) for cache, n in zip(caches, wanted)]
     tokens = np.concatenate([[end_id], *(part.tokens for part in parts)])
     names = ("n_bytes", "n_documents", "n_lossy")
     sums = {name: sum(getattr(part, name) for part in parts) for name in names}
@@ -142,23 +144,22 @@ def fill(caches: list[TokenCache], n_tokens: list[int]) -> None:
     )  # fmt: skip
     with bar:
         for cache, n in zip(caches, n_tokens):
-            while not cache.want(n):
-                done = (c.files.n_tokens for c in caches)
+            while not cache.wait_until(lambda: cache.want(n), timeout_s=0.5):
+                done = (c.last.n_tokens for c in caches)
                 bar.update(sum(map(min, done, n_tokens)) - bar.n)
-                cache.wait_a_little()
 
 # %% ../../nbs/data/26_corpus.ipynb #6e91a245
 SHORT_DOCUMENT = 100  # bytes; where documents are shorter on average, we say so
 
 def bytes_per_document(cache: TokenCache) -> float | None:
     "The mean length of training documents, estimated from tokens; None: unknown."
-    last = cache.files.last
-    n_documents, n_val = int(last["n_documents"]), int(last["n_val_documents"])
-    if n_documents == 0 or n_val == 0:
+    last = cache.last
+    if last.n_documents == 0 or last.n_val_documents == 0:
         return None
-    val = cache.files.val_documents[n_val - 1 : n_val][0]
-    n_tokens = int(last["n_tokens"]) - n_documents  # without the end tokens
-    return n_tokens / n_documents * val["n_bytes"] / max(val["n_tokens"] - n_val, 1)
+    n_tokens = last.n_tokens - last.n_documents  # without the end tokens
+    n_val_tokens = last.n_val_tokens - last.n_val_documents
+    bytes_per_token = last.n_val_bytes / max(n_val_tokens, 1)
+    return n_tokens / last.n_documents * bytes_per_token
 
 def short_documents(source: SourceConfig, cache: TokenCache) -> str | None:
     "A line for a source whose documents are very short; None: they are not."
@@ -195,19 +196,16 @@ def check_corpus(
         f"than one batch of {batch_size}; try a smaller train.micro_batch_size or "
         "model.seq_len, or more text",
     )
-    if all(stream.files.ended for stream in corpus.train):
+    if all(stream.last.ended for stream in corpus.train):
         corpus.held_out()
 
 # %% ../../nbs/data/26_corpus.ipynb #8e7453b3
 def data_record(corpus: Corpus) -> list[dict]:
     "For each source, how much has been committed and its digest: plain JSON."
+    commits = [cache.last for cache in corpus.train]
     return [
-        {
-            "commits": cache.files.n_commits,
-            "tokens": cache.files.n_tokens,
-            "sha256": cache.files.last["sha256"].tobytes().hex(),
-        }
-        for cache in corpus.train
+        {"commits": last.number, "tokens": last.n_tokens, "sha256": last.sha256}
+        for last in commits
     ]
 
 def check_data(corpus: Corpus, record: list[dict], folder) -> None:
@@ -215,7 +213,7 @@ def check_data(corpus: Corpus, record: list[dict], folder) -> None:
     fill(corpus.train, [was["tokens"] for was in record])
     for cache, was in zip(corpus.train, record, strict=True):
         require(
-            cache.begins_with(was["commits"], bytes.fromhex(was["sha256"])),
+            begins_with(cache, was["commits"], was["sha256"]),
             f"the text of data.sources is not what {folder} was trained on; put the "
             "old text back, or start another run",
         )

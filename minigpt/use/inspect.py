@@ -68,14 +68,14 @@ def prepare(config: Config, corpus: Corpus, everything: bool) -> None:
 def cache_table(config: Config, corpus: Corpus) -> Iterator[str]:
     "A line for each source: how much of it is there, and where."
     for source, cache in zip(config.data.sources, corpus.train):
-        files, name = cache.files, " ".join(map(str, source.args))
-        size = folder_bytes(files.folder) / 2**20
-        whole = "all" if files.ended else "first"
+        last, name = cache.last, " ".join(map(str, source.args))
+        size = folder_bytes(cache.files.folder) / 2**20
+        whole = "all" if last.ended else "first"
         if revision := source.kwargs.get("revision"):
             name += f" of revision {revision}"
         yield (
-            f"{name}: {whole} {files.n_tokens:,} tokens for training, "
-            f"{files.n_val_tokens:,} held out, {size:.1f} MiB in {files.folder}"
+            f"{name}: {whole} {last.n_tokens:,} tokens for training, "
+            f"{last.n_val_tokens:,} held out, {size:.1f} MiB in {cache.files.folder}"
         )
 
 # %% ../../nbs/use/51_inspect.ipynb #9e61a947
