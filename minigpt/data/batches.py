@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import lcm
+from math import ceil, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -167,8 +167,8 @@ def eval_batches(
 ) -> Iterator[Batch]:
     "A stream in half-overlapping windows: (batch_size, seq_len + 1) tokens each."
     stride, n_targets = max(seq_len // 2, 1), len(stream) - 1
-    windows = 1 + -(-max(n_targets - seq_len, 0) // stride)
-    n = -(-windows // batch_size) * batch_size
+    n_windows = 1 + ceil(max(n_targets - seq_len, 0) / stride)
+    n = ceil(n_windows / batch_size) * batch_size  # the last ones are empty
     padded = np.zeros((n - 1) * stride + seq_len + 1, np.int32)
     padded[: len(stream)] = stream
     tokens = np.lib.stride_tricks.sliding_window_view(padded, seq_len + 1)[::stride]

@@ -38,7 +38,7 @@ class Corpus:
     end_id: int = 0
 
     def stop(self) -> None:
-        "Who waits for tokens gets `CacheClosed` from now on."
+        "End all waiting for tokens with `CacheClosed`."
         for stream in self.train:
             stream.stop()
 
@@ -189,7 +189,8 @@ def check_corpus(
             f"{name} has {available} training tokens, less than one sequence; "
             "try a smaller model.seq_len, or more text",
         )
-        found += n_sequences(available_tokens(stream, batch_size * seq_len + 1), seq_len)
+        available = available_tokens(stream, batch_size * seq_len + 1)
+        found += n_sequences(available, seq_len)
     require(
         found >= batch_size,
         f"the corpus fills {found} training sequences of {seq_len} tokens, less "

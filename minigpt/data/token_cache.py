@@ -90,15 +90,16 @@ def read_groups(documents: Documents) -> Iterator[Group]:
         texts += more
         length += sum(map(len, more))
         if len(texts) >= GROUP_DOCUMENTS or length >= GROUP_CHARACTERS:
-            yield Group(texts, documents.state(), False, documents.is_plain_text)
+            yield Group(texts, documents.state, False, documents.is_plain_text)
             texts, length = [], 0
-    yield Group(texts, documents.state(), True, documents.is_plain_text)
+    yield Group(texts, documents.state, True, documents.is_plain_text)
 
 # %% ../../nbs/data/23_token_cache.ipynb #9a873c2e
 def joined(documents: list[np.ndarray], tokenizer: TextTokenizer) -> np.ndarray:
     "The tokens of some documents, with the end token after each."
     end = np.array([tokenizer.end_id], tokenizer.dtype)
-    return np.concatenate([end[:0], *(part for ids in documents for part in (ids, end))])
+    parts = (part for ids in documents for part in (ids, end))
+    return np.concatenate([end[:0], *parts])
 
 def encode_group(
     group: Group, tokenizer: TextTokenizer, val_fraction: float

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['OF_SOURCE', 'FIXES', 'Words', 'go_on', 'start_another', 'TelemetryConfig', 'Config', 'determining_fields',
            'merge_layers', 'read_yaml', 'texts_in', 'check_texts', 'read_overrides', 'set_items', 'explain',
-           'load_config', 'config_yaml', 'config_from_yaml']
+           'anchor_sources', 'load_config', 'config_yaml', 'config_from_yaml']
 
 # %% ../../nbs/run/40_config.ipynb #fc34ba8e
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..base.errors import UserError, as_utf8, check_settings, require, watching
+from ..data.names import SourceConfig, place_of
 from ..data.sources import DataConfig
 from ..model.tokenizer import TokenizerConfig
 from ..train.recipe import Recipe
@@ -177,6 +179,8 @@ def set_items(
         source = merged.data.sources[int(number)]
         OmegaConf.set_readonly(source, False)
         OmegaConf.update(source, name, OmegaConf.select(value, name))
+        if name.startswith(("args", "kwargs.data_")):  # a path of the command line
+            source.folder = ""
     return merged
 
 # %% ../../nbs/run/40_config.ipynb #3e153736
@@ -200,6 +204,19 @@ def explain(error: Exception) -> str:
         reason += f"; it has {', '.join(error.object_type.__dataclass_fields__)}"
     return f"{found['full_key']}: {reason}" if "full_key" in found else reason
 
+# %% ../../nbs/run/40_config.ipynb #e63c245e
+def anchor_sources(
+    layer,  # the OmegaConf node of a YAML file
+    folder: Path,  # of that file
+) -> None:
+    "Let the relative paths of the sources in a YAML file start from its folder."
+    sources = OmegaConf.select(layer, "data.sources")
+    for source in sources if OmegaConf.is_list(sources) else []:
+        args = source.get("args") if OmegaConf.is_dict(source) else None
+        if OmegaConf.is_list(args) and args:
+            if place_of(SourceConfig(args=list(args))) == "files":
+                source.setdefault("folder", str(folder))
+
 # %% ../../nbs/run/40_config.ipynb #822f0b4b
 def load_config(
     path: str | Path | None = None,  # a YAML file; None: the default run
@@ -214,6 +231,8 @@ def load_config(
     try:
         for layer in layers:
             check_texts(layer, where)
+        if path is not None:
+            anchor_sources(layers[0], Path(os.path.abspath(path)).parent)
         return OmegaConf.to_object(set_items(merge_layers(layers), items))
     except (OmegaConfBaseException, TypeError) as error:
         raise UserError(where + explain(error)) from None
