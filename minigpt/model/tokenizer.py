@@ -181,7 +181,7 @@ class TextTokenizer:
 @dataclass(frozen=True)
 class TokenizerConfig:
     "How text becomes integers. Raises `UserError` if `name` does not fit `kind`."
-    kind: Literal["train", "file", "hub"] = "train"
+    kind: Literal["train", "file", "hub"] = "train"  # where it comes from
     name: str = ""  # path of a file or folder, or name on the hub
     revision: str = "main"  # on the hub: a branch, a tag or a commit
     end_token: str = "<|endoftext|>"  # stands between documents

@@ -18,18 +18,18 @@ from ..model.shape import ModelConfig
 @dataclass(frozen=True)
 class OptimConfig:
     "The optimizer, its learning rate, its clipping and the scale of its loss."
-    name: Literal["adamw", "muon"] = "muon"
-    schedule: Literal["cosine", "wsd", "one_cycle"] = "cosine"
-    lr_peak: float = setting(8e-3, above=0)
-    lr_final: float = setting(4e-4, at_least=0)
+    name: Literal["adamw", "muon"] = "muon"  # Muon: for the matrices of the blocks
+    schedule: Literal["cosine", "wsd", "one_cycle"] = "cosine"  # of the learning rate
+    lr_peak: float = setting(8e-3, above=0)  # largest learning rate
+    lr_final: float = setting(4e-4, at_least=0)  # at the last step
     warmup_steps: int | None = setting(None, at_least=0)  # None: 10%, at most 100
     decay_fraction: float = setting(0.2, above=0, at_most=1)  # wsd: of the run
-    adam_b1: float = setting(0.9, at_least=0, below=1)
-    adam_b2: float = setting(0.99, at_least=0, below=1)
-    adam_eps: float = setting(1e-8, above=0)
+    adam_b1: float = setting(0.9, at_least=0, below=1)  # of the mean gradient
+    adam_b2: float = setting(0.99, at_least=0, below=1)  # of the mean square
+    adam_eps: float = setting(1e-8, above=0)  # added to the root
     weight_decay: float = setting(0.2, at_least=0)  # on matrices only
     clip_norm: float = setting(1.0, above=0)  # largest norm of the whole gradient
-    muon_momentum: float = setting(0.9, at_least=0, below=1)
+    muon_momentum: float = setting(0.9, at_least=0, below=1)  # of the mean gradient
     loss_scale: float = setting(256.0, above=0)  # float16: at the start
     loss_scale_growth_steps: int = setting(1000, above=0)  # until it is doubled
     max_skipped_steps: int = setting(25, above=0)  # in a row, that end the run
@@ -45,7 +45,7 @@ class OptimConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     "How long, how much at once, how often to look."
-    seed: int = setting(42, at_least=0, below=2**32)
+    seed: int = setting(42, at_least=0, below=2**32)  # of all randomness
     n_steps: int = setting(1200, above=0)  # optimizer steps
     devices: int | None = watching(None, above=0)  # None: all that can share
     micro_batch_size: int = setting(16, above=0)  # sequences at once on one device
@@ -53,10 +53,10 @@ class TrainConfig:
         lambda: {0: 1}
     )  # from step: micro-batches per optimizer step, over all devices
     reduction: Literal["exact", "fast"] = "exact"  # exact: the same bytes each time
-    eval_every_steps: int = watching(600, above=0)
-    sample_every_steps: int = watching(600, above=0)
+    eval_every_steps: int = watching(600, above=0)  # loss on held-out text
+    sample_every_steps: int = watching(600, above=0)  # a text by the model
     certify_every_steps: int = watching(100, above=0)  # SHA-256 of the state
-    checkpoint_every_steps: int = watching(600, above=0)
+    checkpoint_every_steps: int = watching(600, above=0)  # saved to continue from
     keep_checkpoints: int = watching(2, above=0)  # the newest; older are deleted
 
     def __post_init__(self):

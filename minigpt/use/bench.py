@@ -34,13 +34,14 @@ from minigpt.base.machine import (
     LARGE_PAGES, device_peak, keeping_programs, processor_name,
 )  # fmt: skip
 from ..base.processes import Process, ProcessEnded, calling, serve
-from ..run.config import Config, config_yaml
+from ..run.config import Config, config_from_yaml, config_yaml
 from ..train.recipe import TrainConfig
 from ..model.gpt import PLAIN
 from ..model.loss import head_loss, loss_sum
 from ..model.shape import ModelConfig
 from .peer import turns
-from .plan import config_from_yaml, flops_per_token, random_batch
+from .plan import flops_per_token
+from .trial import random_batch
 from ..train.devices import data_mesh
 from ..train.kernels import chunked_head_loss, fast_forms, fast_step, linear
 from ..train.step import init_state

@@ -499,7 +499,8 @@ def plan(config_path, tflops, mfu, measure, price, overrides):
     seconds = None if tflops is None else p.assumed_seconds(config, tflops, mfu)
     click.echo(p.columns(p.work_rows(config)))
     if measure:
-        seconds = p.measured_seconds(config, p.measure(config))
+        from minigpt.use.trial import measure as time_steps, measured_seconds
+        seconds = measured_seconds(config, time_steps(config))
     if seconds is not None:
         click.echo(p.columns(p.time_rows(config, seconds, price)))
 
@@ -525,16 +526,17 @@ def find_batch_size(config_path, memory_gib, headroom, confirm, overrides):
     "The largest micro-batch that fits into the memory, and the settings to train with."
     set_up_process()
     config = load_config(config_path, overrides)
-    from minigpt.use import plan as p
-    limit, budget = p.memory_limit(memory_gib, headroom)
-    click.echo(f"{limit / p.GIB:.2f} GiB, of which {headroom:.0%} is left free")
-    fits = p.find_batch_size(config, budget)
-    click.echo(p.fits_table(fits, limit))
-    advice = p.recommend(config, fits, budget)
-    click.echo(f"\n{p.explanation(config, advice)}\n  {p.overrides_of(advice)}")
+    from minigpt.use import batch_finder as b
+    from minigpt.use.plan import GIB, memory_limit
+    limit, budget = memory_limit(memory_gib, headroom)
+    click.echo(f"{limit / GIB:.2f} GiB, of which {headroom:.0%} is left free")
+    fits = b.find_batch_size(config, budget)
+    click.echo(b.fits_table(fits, limit))
+    advice = b.recommend(config, fits, budget)
+    click.echo(f"\n{b.explanation(config, advice)}\n  {b.overrides_of(advice)}")
     if confirm:
-        click.echo(f"\n{p.confirmation_needs(advice)} ...")
-        click.echo(p.confirm(advice, budget))
+        click.echo(f"\n{b.confirmation_needs(advice)} ...")
+        click.echo(b.confirm(advice, budget))
 
 # %% ../../nbs/use/55_cli.ipynb #0b4a203b
 BENCH_EXAMPLE = """
