@@ -216,8 +216,8 @@ def open_programs(folder: Path, prepare: Callable[[Path], None]) -> str:
         prepare(folder)
     except OSError as error:
         print(
-            f"compiled programs are not kept: {folder}: {error.strerror}; to keep them, "
-            "set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable folder",
+            f"compiled programs are not kept: {folder}: {error.strerror}; to keep "
+            "them, set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable folder",
             file=sys.stderr,
         )
         return ""

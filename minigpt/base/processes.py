@@ -29,7 +29,7 @@ def serve(
 
 # %% ../../nbs/base/13_processes.ipynb #16e33c2d
 def calling(function: str) -> list[str]:
-    "A command that calls a function without arguments, such as `minigpt.use.plan.child`."
+    "A command that calls a function without arguments, by its full name."
     module, _, name = function.rpartition(".")
     return [sys.executable, "-c", f"from {module} import {name}; {name}()"]
 

@@ -297,7 +297,9 @@ def begins_with(cache: TokenCache, n_commits: int, sha256: str) -> bool:
     return known and cache.files.commit_at(n_commits).sha256 == sha256
 
 # %% ../../nbs/data/24_filler.ipynb #941e8a93
-def cache_key(source: SourceConfig, tokenizer: TextTokenizer, config: DataConfig) -> str:
+def cache_key(
+    source: SourceConfig, tokenizer: TextTokenizer, config: DataConfig
+) -> str:
     "All that decides the tokens of a source, and the form of the files, as JSON."
     key = {
         "format": 3,

@@ -149,7 +149,8 @@ def loss_image(folder: Path) -> str:
     except UserError:  # there is no loss yet
         return ""
     figure.savefig(png, format="png", dpi=80)
-    return f'<img src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
+    data = base64.b64encode(png.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{data}">'
 
 # %% ../../nbs/run/43_telemetry.ipynb #3e90b0f4
 class NotebookDisplay:
@@ -182,9 +183,9 @@ class NotebookDisplay:
 
     def page(self) -> str:
         "The whole output as HTML."
-        bar = f'<progress value="{self.record["step"]}" max="{self.n_steps}"></progress>'
-        done = self.record["step"] / self.n_steps
-        status = f"{describe(self.record)} ({done:.0%})"
+        step, n = self.record["step"], self.n_steps
+        bar = f'<progress value="{step}" max="{n}"></progress>'
+        status = f"{describe(self.record)} ({step / n:.0%})"
         lines = "\n".join(map(escape, self.lines))
         return f"{bar} {status}<br>{loss_image(self.folder)}<pre>{lines}</pre>"
 

@@ -30,8 +30,9 @@ from ..train.precision import finite_leaves
 from ..base.errors import UserError, explained, one_line, require
 from ..base.threads import Channel, Worker, supervise
 from minigpt.run.checkpoint import (
-    check_format, Checkpoints, Restored, RunLock, certificate, create_run, damage_report,
-    environment_diff, load_run, manifest, restore, save_run, saved_steps, set_aside,
+    Checkpoints, Restored, RunLock, certificate, check_format, create_run,
+    damage_report, environment_diff, load_run, manifest, restore, save_run,
+    saved_steps, set_aside,
     tree_sha256,
 )  # fmt: skip
 from .config import Config, go_on

@@ -136,7 +136,9 @@ def explanation(config: Config, advice: Config) -> str:
     "Why these settings are advised, and not the largest that fit."
     size, n = config.train.micro_batch_size, advice.train.micro_batch_size
     remat, batch = advice.model.remat, smallest_batch(config)
-    reason = f"the configured train.micro_batch_size={size} fits with model.remat={remat}"
+    reason = (
+        f"the configured train.micro_batch_size={size} fits with model.remat={remat}"
+    )
     if n < size:
         reason = (
             f"the configured train.micro_batch_size={size} does not fit; {n} fits with "
@@ -144,7 +146,8 @@ def explanation(config: Config, advice: Config) -> str:
         )
     return (
         "MiB on one device; 'largest' is the largest micro-batch in sequences, at most "
-        f"the batch of a step, {batch}\n{reason}, and the batch stays as it is; to train:"
+        f"the batch of a step, {batch}\n{reason}, and the batch stays as it is; "
+        "to train:"
     )
 
 # %% ../../nbs/use/50b_batch_finder.ipynb #673eb410

@@ -352,7 +352,9 @@ def generate(load, prompt, prompt_file, max_new_tokens, seed, **sampling):
     if max_new_tokens < 1:
         raise UserError(f"max-new-tokens={max_new_tokens} must be above 0; try 200")
     from minigpt.run.checkpoint import load_model
-    from minigpt.model.sampler import Sampling, check_lengths, check_sampling, generate_text
+    from minigpt.model.sampler import (
+        Sampling, check_lengths, check_sampling, generate_text,
+    )  # fmt: skip
     settings, text = Sampling(**sampling), text_of("prompt", prompt, prompt_file)
     text = "In the beginning" if text is None else text
     check_sampling(settings)
@@ -648,7 +650,8 @@ def count(config_path, load, overrides):
     if load is not None:
         from minigpt.run.checkpoint import saved_steps
         from minigpt.train.recipe import sequences_before
-        n = max(sequences_before(config.train, max(saved_steps(Path(load)), default=0)), 1)
+        last = max(saved_steps(Path(load)), default=0)
+        n = max(sequences_before(config.train, last), 1)
     for line in counts(config, tokenizer, n):
         click.echo(line)
 

@@ -52,7 +52,8 @@ def show_batch(
 # %% ../../nbs/use/51_inspect.ipynb #84342644
 def tokens_wanted(config: Config) -> list[int]:
     "How many tokens of each source a whole run waits for."
-    total, order = sequences_before(config.train, config.train.n_steps), order_of(config)
+    train, order = config.train, order_of(config)
+    total = sequences_before(train, train.n_steps)
     weights = whole_weights(order.weights)
     sequences = [-(-total * w // sum(weights)) + len(weights) for w in weights]
     return [tokens_to_shuffle(n - 1, order) for n in sequences]
