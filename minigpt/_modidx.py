@@ -585,6 +585,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'minigpt.run.config.config_yaml': ('run/config.html#config_yaml', 'minigpt/run/config.py'),
                                     'minigpt.run.config.determining_fields': ( 'run/config.html#determining_fields',
                                                                                'minigpt/run/config.py'),
+                                    'minigpt.run.config.determining_values': ( 'run/config.html#determining_values',
+                                                                               'minigpt/run/config.py'),
                                     'minigpt.run.config.explain': ('run/config.html#explain', 'minigpt/run/config.py'),
                                     'minigpt.run.config.go_on': ('run/config.html#go_on', 'minigpt/run/config.py'),
                                     'minigpt.run.config.load_config': ('run/config.html#load_config', 'minigpt/run/config.py'),

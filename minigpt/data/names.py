@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from ..base.errors import require
+from ..base.errors import require, watching
 
 # %% ../../nbs/data/21_names.ipynb #6c23ac07
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SourceConfig:
     kwargs: dict[str, Any] = field(default_factory=dict)  # of load_dataset
     text_column: str = "text"
     weight: float = 1.0  # share of training sequences, relative to the other sources
-    folder: str = ""  # where relative paths start; empty: in the working directory
+    folder: str = watching("")  # where relative paths start; empty: working directory
 
     def __post_init__(self):
         require(len(self.args) > 0, "data.sources: args is empty; try args: [kjv]")
