@@ -207,8 +207,9 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         passed = sum(pool.map(run, checks, checks.values()))
     slowest = sorted(CELL_TIMES, reverse=True)[:10]
-    print("the slowest cells, in seconds:")
-    print("\n".join(f"{seconds:6.0f}  {cell}" for seconds, cell in slowest))
+    if slowest:
+        print("the slowest cells, in seconds:")
+        print("\n".join(f"{seconds:6.0f}  {cell}" for seconds, cell in slowest))
     print(f"{passed} passed, {len(checks) - passed} failed")
     return int(passed < len(checks))
 
