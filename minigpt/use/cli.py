@@ -513,7 +513,6 @@ Examples:
   minigpt_find_batch_size --config-path configs/100M.yaml
   minigpt_find_batch_size --config-path configs/100M.yaml --memory-gib 16
   minigpt_find_batch_size --config-path configs/dev.yaml --confirm
-  minigpt_find_batch_size --config-path configs/dev.yaml --confirm
 """
 
 # %% ../../nbs/use/55_cli.ipynb #5f32f0f1
