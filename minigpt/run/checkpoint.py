@@ -4,25 +4,22 @@
 
 # %% auto #0
 __all__ = ['RUN_FORMAT', 'PLAIN', 'UNFINISHED', 'tree_sha256', 'json_sha256', 'config_sha256', 'certificate', 'run_environment',
-           'environment_diff', 'manifest', 'RunLock', 'in_use', 'create_run', 'save_run', 'check_overrides', 'load_run',
-           'cannot_save', 'plain_path', 'Checkpoints', 'saved_steps', 'read_item', 'read_manifest', 'array_names',
-           'check_readable', 'placed_shapes', 'read_checkpoint', 'check_manifest', 'check_format', 'Restored',
-           'restore', 'damage_report', 'Model', 'load_model', 'set_aside']
+           'environment_diff', 'manifest', 'cannot_save', 'plain_path', 'Checkpoints', 'read_item', 'read_manifest',
+           'array_names', 'check_readable', 'placed_shapes', 'read_state', 'check_digests', 'check_manifest',
+           'check_format', 'Restored', 'newest_readable', 'restore', 'damage_report', 'Model', 'load_model',
+           'set_aside']
 
 # %% ../../nbs/run/42_checkpoint.ipynb #f72d9219
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,23 +28,19 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
-from filelock import FileLock, Timeout
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ..base.errors import UserError, explained, one_line, require
-from minigpt.base.machine import (
-    device_count, device_kind, environment, write_atomically,
-)  # fmt: skip
-from minigpt.run.config import (
-    Config, config_yaml, determining_fields, go_on, load_config, start_another,
-)
+from ..base.machine import device_count, device_kind, environment
+from .config import Config, determining_fields, go_on, start_another
+from .folder import load_run, saved_steps
 from ..train.recipe import micro_batches_before
 from ..train.devices import data_mesh, n_devices_of
 from ..train.step import TrainState, abstract_state
-from ..model.tokenizer import TextTokenizer, load_tokenizer
+from ..model.tokenizer import TextTokenizer
 
-for name in ("absl", "asyncio"):  # Orbax tells of every save, and of each failure twice
+for name in ("absl", "asyncio"):  # Orbax logs every save, and each failure twice
     logging.getLogger(name).setLevel(logging.CRITICAL)
 
 # %% ../../nbs/run/42_checkpoint.ipynb #92932ae4
@@ -64,16 +57,16 @@ def tree_sha256(tree) -> str:
     return digest.hexdigest()
 
 def json_sha256(value) -> str:
-    "SHA-256 of anything that JSON can hold."
+    "SHA-256 of a JSON value."
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 def config_sha256(config: Config) -> str:
-    "SHA-256 of all that decides the parameters in a configuration."
+    "SHA-256 of the fields that decide the parameters."
     return json_sha256(determining_fields(config))
 
 # %% ../../nbs/run/42_checkpoint.ipynb #b7e92c23
 def certificate(config: Config, state: TrainState) -> dict[str, Any]:
-    "What a state is, in a few digests."
+    "Digests that identify a state."
     step, train = int(state.step), config.train
     used = micro_batches_before(train.grad_accum_steps, step)
     return {
@@ -91,7 +84,7 @@ def run_environment(config: Config) -> dict[str, str]:
     return {"device": kind if exact else f"{n} of {kind}", **environment()}
 
 def environment_diff(manifest: dict, config: Config) -> list[str]:
-    "A line for each part of the environment that is not as in a manifest."
+    "A line for each difference between this environment and a manifest's."
     now = run_environment(config)
     return [
         f"saved with {name} {was}, here is {now.get(name)}; across the two, equal "
@@ -103,10 +96,13 @@ def environment_diff(manifest: dict, config: Config) -> list[str]:
 RUN_FORMAT = 2  # raised where older runs would not continue to the same bytes
 
 def manifest(
-    config: Config, tokenizer: TextTokenizer, data: list[dict], state: TrainState
+    config: Config,
+    tokenizer: TextTokenizer,
+    data: list[dict],  # which text has been read
+    certificate: dict[str, Any],  # of the state
 ) -> dict[str, Any]:
-    "All that a checkpoint belongs to, as plain JSON with a digest of its own."
-    content = certificate(config, state) | {
+    "What a checkpoint belongs to, as plain JSON with a digest of its own."
+    content = certificate | {
         "format": RUN_FORMAT,
         "config": determining_fields(config),
         "config_sha256": config_sha256(config),
@@ -116,106 +112,12 @@ def manifest(
     }
     return content | {"sha256": json_sha256(content)}
 
-# %% ../../nbs/run/42_checkpoint.ipynb #14715062
-class RunLock:
-    "Held by the one process that trains in a folder. Raises `UserError`, `OSError`."
-
-    def __init__(self, folder: Path):
-        self.owner = Path(folder) / "lock.json"
-        path = (Path(folder) / "lock").resolve()
-        self.lock = FileLock(path, timeout=0, is_singleton=True)
-        try:
-            self.lock.acquire()
-        except Timeout:
-            raise UserError(in_use(folder, self.owner)) from None
-        since = time.strftime("%Y-%m-%d %H:%M")
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
-        self.owner.write_text(json.dumps(owner))
-
-    def release(self) -> None:
-        "Let others train in the folder."
-        with suppress(OSError):  # of a disk that can no longer be written
-            self.owner.unlink(missing_ok=True)
-            Path(self.lock.lock_file).unlink(missing_ok=True)
-        self.lock.release(force=True)
-
-def in_use(folder: Path, owner: Path) -> str:
-    "Who trains in a folder, and what to do."
-    try:
-        known = json.loads(owner.read_text())
-        where = "" if known["host"] == socket.gethostname() else f" on {known['host']}"
-        who = f"process {known['pid']}{where} has trained in it since {known['since']}"
-        fix = f"kill {known['pid']}"
-    except (OSError, ValueError, LookupError, TypeError):  # it has only just begun
-        who, fix = "another process trains in it", "Ctrl-C"
-    return f"{folder} is in use: {who}; wait until it ends, or stop it: {fix}"
-
-# %% ../../nbs/run/42_checkpoint.ipynb #6cc07fa0
-def create_run(folder: Path) -> RunLock:
-    "Make the folder of a new run and lock it. Raises `UserError` where that fails."
-    folder = Path(folder)
-    def explain(error: OSError) -> str:
-        fix = "give another --save-directory"
-        return f"cannot write to {folder}: {error.strerror}; {fix}"
-    with explained(explain, OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = RunLock(folder)
-    metrics = folder / "metrics.jsonl"
-    started = metrics.exists() and metrics.stat().st_size > 0
-    if started or any((folder / n).exists() for n in ("config.yaml", "checkpoints")):
-        lock.release()
-        raise UserError(
-            f"{folder} already holds a run; go on with it: {go_on(folder)}, or start "
-            "another one in another folder"
-        )
-    return lock
-
-# %% ../../nbs/run/42_checkpoint.ipynb #184a3a07
-def save_run(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
-    "Write what a run starts from; config.yaml last: it marks the folder as a run."
-    write_atomically(folder / "tokenizer.json", tokenizer.to_json())
-    write_atomically(folder / "config.yaml", config_yaml(config))
-
-def check_overrides(folder: Path, config: Config) -> None:
-    "Refuse to change what decides the parameters of a run. Raises `UserError`."
-    started = determining_fields(load_config(folder / "config.yaml"))
-    for name, value in determining_fields(config).items():
-        require(
-            value == started[name],
-            f"{name}={value} would make another run of {folder}, which was started "
-            f"with {started[name]}; leave it out, or start another run: "
-            f"{start_another(folder)} {name}={value}",
-        )
-
-# %% ../../nbs/run/42_checkpoint.ipynb #16658148
-def load_run(
-    folder: Path,
-    overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
-) -> tuple[Config, TextTokenizer]:
-    "Read what a run started from. Raises `UserError` where `folder` is not a run."
-    folder = Path(folder)
-    require(
-        os.path.isdir(folder),
-        f"{folder}: no such folder of a run (looked for {folder.absolute()}); "
-        "give the folder that the run was started in",
-    )
-    for name in ("config.yaml", "tokenizer.json"):
-        require(
-            (folder / name).is_file(),
-            f"{folder} is not a run folder: it has no {name}",
-        )
-    config = load_config(folder / "config.yaml", overrides)
-    check_overrides(folder, config)
-    path = str(folder / "tokenizer.json")
-    file = replace(config.tokenizer, kind="file", name=path)
-    return config, load_tokenizer(file)
-
 # %% ../../nbs/run/42_checkpoint.ipynb #c478dbd3
 def cannot_save(folder: Path, error: BaseException) -> str:
-    "What is wrong when the disk refuses a checkpoint, and the fix."
+    "An error message: why saving failed, and the fix."
     return (
-        f"cannot save a checkpoint in {folder}: {one_line(error)}; those before it "
-        f"are kept; make room, then go on: {go_on(folder)}"
+        f"cannot save a checkpoint in {folder}: {one_line(error)}; earlier ones "
+        f"are kept; make room, then resume: {go_on(folder)}"
     )
 
 # %% ../../nbs/run/42_checkpoint.ipynb #d2789466
@@ -223,7 +125,7 @@ PLAIN = re.compile(r"[\w./+=@,:~ -]+", re.ASCII)
 
 @contextmanager
 def plain_path(folder: Path) -> Iterator[Path]:
-    "A path of `folder` without brackets, backslashes or other letters, as Orbax needs."
+    "A path to `folder` without special characters, which Orbax cannot handle."
     path, home = Path(folder).absolute(), tempfile.gettempdir()
     if PLAIN.fullmatch(str(path)):
         yield path
@@ -239,11 +141,11 @@ def plain_path(folder: Path) -> Iterator[Path]:
 UNFINISHED = re.compile("orbax-checkpoint-tmp|-deleted$")  # in the name of a folder
 
 class Checkpoints:
-    "The checkpoints of one run. Raises `UserError` where saving failed."
+    "The checkpoints of one run. Raises `UserError` if saving failed."
 
     def __init__(self, folder: Path, keep: int):
         self.folder, self.keep = Path(folder), keep
-        self.pending = ExitStack()  # what a save that is under way needs, and checks
+        self.pending = ExitStack()  # to do when the current save is complete
         self.explain = partial(cannot_save, self.folder)
         with explained(self.explain):
             self.writer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
@@ -253,11 +155,9 @@ class Checkpoints:
                     shutil.rmtree(path)
 
     def save(self, state: TrainState, manifest: dict) -> None:
-        "Start saving, once the save before is complete."
+        "Start saving, after the previous save is complete."
         self.finish()
         step, shapes = manifest["step"], jax.eval_shape(lambda: state)
-        if step in saved_steps(self.folder):
-            return
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(state), manifest=ocp.args.JsonSave(manifest)
         )
@@ -267,7 +167,7 @@ class Checkpoints:
             self.writer.save(path / "checkpoints" / str(step), args=args)
 
     def check_and_rotate(self, step: int, shapes: TrainState) -> None:
-        "Delete old checkpoints, once the new one is known to be readable."
+        "Delete old checkpoints after reading back the new one."
         self.writer.wait_until_finished()
         check_readable(self.folder, step, shapes)
         for old in saved_steps(self.folder)[self.keep :]:
@@ -275,7 +175,7 @@ class Checkpoints:
             shutil.rmtree(path.rename(path.with_name(f"{old}-deleted")))
 
     def finish(self) -> None:
-        "Wait until the save that is under way is complete."
+        "Wait until the current save is complete."
         with explained(self.explain):
             self.pending.close()
 
@@ -284,16 +184,9 @@ class Checkpoints:
         with explained(self.explain), closing(self.writer):
             self.finish()
 
-# %% ../../nbs/run/42_checkpoint.ipynb #9f4b27b3
-def saved_steps(folder: Path) -> list[int]:
-    "The steps of a run's complete checkpoints, the newest first."
-    folders = (Path(folder) / "checkpoints").glob("*")
-    names = (p.name for p in folders if p.name.isascii() and p.name.isdigit())
-    return sorted(map(int, names), reverse=True)
-
 # %% ../../nbs/run/42_checkpoint.ipynb #7a79f1ba
 def read_item(folder: Path, step: int, **item):
-    "One item of a checkpoint; raises anything where it is damaged."
+    "One item of a checkpoint; raises anything if it is damaged."
     with (
         plain_path(folder) as path,
         ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
@@ -302,7 +195,7 @@ def read_item(folder: Path, step: int, **item):
         return reader.restore(path / "checkpoints" / str(step), args=args)
 
 def read_manifest(folder: Path, step: int) -> dict:
-    "The manifest of a checkpoint; raises anything where it is damaged."
+    "The manifest of a checkpoint; raises anything if it is damaged."
     manifest = read_item(folder, step, manifest=ocp.args.JsonRestore()).manifest
     if manifest.pop("sha256") != json_sha256(manifest):
         raise ValueError("the manifest is not what was written")
@@ -334,18 +227,20 @@ def placed_shapes(config: Config, mesh: Mesh) -> TrainState:
         return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=whole)
     return jax.tree.map(on_devices, abstract_state(config))
 
-def read_checkpoint(
-    folder: Path, step: int, config: Config, tokenizer: TextTokenizer, mesh: Mesh
-) -> tuple[TrainState, dict]:
-    "State and manifest of one checkpoint; raises anything where it is damaged."
-    manifest = read_manifest(folder, step)
-    check_manifest(folder, manifest, config, tokenizer)
-    target = ocp.args.StandardRestore(placed_shapes(config, mesh))
-    state = read_item(folder, step, state=target).state
-    for name, value in certificate(config, state).items():
-        if manifest[name] != value:
+def read_state(folder: Path, step: int, target):
+    "The arrays that `target` describes; raises anything if they are damaged."
+    args = ocp.args.PyTreeRestore(
+        item=target,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(target),
+        partial_restore=True,  # arrays that are not in `target` are not read
+    )
+    return read_item(folder, step, state=args).state
+
+def check_digests(saved: dict, found: dict) -> None:
+    "Raise `ValueError` unless what was read is what the manifest says."
+    for name, value in found.items():
+        if saved[name] != value:
             raise ValueError(f"{name} is not what the manifest says")
-    return state, manifest
 
 # %% ../../nbs/run/42_checkpoint.ipynb #f36af9b3
 def check_manifest(
@@ -378,33 +273,27 @@ def check_format(folder: Path, saved: dict) -> None:
 
 # %% ../../nbs/run/42_checkpoint.ipynb #e1c7d3be
 class Restored(NamedTuple):
-    "A state read from disk."
-    state: TrainState
+    "A checkpoint read from disk."
+    state: Any  # TrainState, or the parameters alone
     manifest: dict
     damaged: dict[int, str]  # newer checkpoints that cannot be read, and why
 
 # %% ../../nbs/run/42_checkpoint.ipynb #b3c1c6c6
-def restore(
+def newest_readable(
     folder: Path,
-    config: Config,
-    tokenizer: TextTokenizer,
-    mesh: Mesh,
-    step: int | None = None,  # None: the newest one that can be read
+    read: Callable[[int], tuple[Any, dict]],  # state and manifest of a step
+    step: int | None,  # None: the newest one that can be read
 ) -> Restored:
-    "A state of a run. Raises `UserError` where there is none that fits."
+    "The first checkpoint that can be read. Raises `UserError` if there is none."
     saved, damaged = saved_steps(folder), {}
-    require(
-        saved,
-        f"{folder} has no checkpoint yet; train it: {go_on(folder)}",
-    )
+    require(saved, f"{folder} has no checkpoint yet; train it: {go_on(folder)}")
     require(
         step is None or step in saved,
-        f"{folder} has no checkpoint of step {step}, but of {saved}",
+        f"{folder} has no checkpoint of step {step}, only of {saved}",
     )
     for number in saved if step is None else [step]:
         try:
-            read = read_checkpoint(folder, number, config, tokenizer, mesh)
-            return Restored(*read, damaged)
+            return Restored(*read(number), damaged)
         except UserError:
             raise
         except Exception as error:  # a damaged file can raise anything
@@ -413,6 +302,24 @@ def restore(
         f"no checkpoint in {folder} can be read: {damaged}; start again: "
         f"{start_another(folder)}"
     )
+
+# %% ../../nbs/run/42_checkpoint.ipynb #b3c1c6c7
+def restore(
+    folder: Path,
+    config: Config,
+    tokenizer: TextTokenizer,
+    mesh: Mesh,
+    step: int | None = None,  # None: the newest one that can be read
+) -> Restored:
+    "A state of a run. Raises `UserError` if there is none that fits."
+    target = placed_shapes(config, mesh)
+    def read(number: int) -> tuple[TrainState, dict]:
+        manifest = read_manifest(folder, number)
+        check_manifest(folder, manifest, config, tokenizer)
+        state = read_state(folder, number, target)
+        check_digests(manifest, certificate(config, state))
+        return state, manifest
+    return newest_readable(folder, read, step)
 
 # %% ../../nbs/run/42_checkpoint.ipynb #46d2fa18
 def damage_report(restored: Restored) -> list[str]:
@@ -425,7 +332,7 @@ def damage_report(restored: Restored) -> list[str]:
 
 # %% ../../nbs/run/42_checkpoint.ipynb #69d34da4
 class Model(NamedTuple):
-    "What writing and judging text needs of a run."
+    "What generation and evaluation need of a run."
     config: Config
     tokenizer: TextTokenizer
     params: dict
@@ -434,12 +341,19 @@ def load_model(
     folder: str | Path,  # of a run
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> Model:
-    "The newest model of a run that can be read. Raises `UserError`."
-    config, tokenizer = load_run(Path(folder), overrides)
-    restored = restore(Path(folder), config, tokenizer, data_mesh(1))
+    "The newest readable model of a run, its parameters only. Raises `UserError`."
+    folder, (config, tokenizer) = Path(folder), load_run(folder, overrides)
+    target = {"params": placed_shapes(config, data_mesh(1)).params}
+    def read(number: int) -> tuple[dict, dict]:
+        manifest = read_manifest(folder, number)
+        check_manifest(folder, manifest, config, tokenizer)
+        params = read_state(folder, number, target)["params"]
+        check_digests(manifest, {"params_sha256": tree_sha256(params)})
+        return params, manifest
+    restored = newest_readable(folder, read, None)
     for line in damage_report(restored):
         print(line, file=sys.stderr)
-    return Model(config, tokenizer, restored.state.params)
+    return Model(config, tokenizer, restored.state)
 
 # %% ../../nbs/run/42_checkpoint.ipynb #e0696a38
 def set_aside(folder: Path, steps: Iterable[int]) -> None:

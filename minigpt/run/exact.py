@@ -15,8 +15,9 @@ import jax
 from tqdm import tqdm
 
 from minigpt.run.checkpoint import (
-    check_format, certificate, environment_diff, load_run, restore, saved_steps,
+    certificate, check_format, environment_diff, restore,
 )  # fmt: skip
+from .folder import load_run, saved_steps
 from ..base.errors import require
 from .config import Config
 from ..data.corpus import Corpus, check_data
@@ -25,7 +26,7 @@ from ..train.devices import TrainStep, mesh_of
 from ..train.kernels import fast_step
 from ..train.step import TrainState, init_state
 from .telemetry import read_records
-from .trainer import measurements
+from .reporter import measurements
 
 # %% ../../nbs/run/46_exact.ipynb #96870d93
 class Verdict(NamedTuple):

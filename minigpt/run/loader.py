@@ -6,7 +6,6 @@
 __all__ = ['order_of', 'with_pinned_sources', 'tokenizer_for', 'load_corpus', 'batch_at', 'load_batches']
 
 # %% ../../nbs/run/41_loader.ipynb #cbd79c85
-import threading
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,12 +82,11 @@ def load_batches(
     config: Config,
     steps: Iterable[int],
     output: Channel,
-    ended: threading.Event,  # set when the text has been used up
 ) -> None:
-    "Put (step, batch) for each step into `output`: the loader's work."
+    "Put (step, batch) for each step into `output`; None where the text ends."
     pending, n_threads = deque(), config.data.loader_threads
 
-    def hand_on() -> None:
+    def put_oldest() -> None:
         step, batch = pending.popleft()
         output.put((step, batch.result()))
 
@@ -97,10 +95,10 @@ def load_batches(
             for step in steps:
                 pending.append((step, pool.submit(batch_at, corpus, config, step)))
                 if len(pending) == n_threads:
-                    hand_on()
+                    put_oldest()
             while pending:
-                hand_on()
+                put_oldest()
         except DataEnded:
-            ended.set()
-        except CacheClosed:
+            output.put(None)
+        except CacheClosed:  # the run is shutting down
             return

@@ -226,7 +226,7 @@ def prepare(config_path, seed, save_directory, load, overrides):
 # %% ../../nbs/use/55_cli.ipynb #f22e30ec
 def report(folder: Path, result, n_steps: int) -> None:
     "Tell how a run ended."
-    from minigpt.run.checkpoint import saved_steps
+    from minigpt.run.folder import saved_steps
     if not result.finished:
         saved = result.step in saved_steps(folder)
         kept = "a checkpoint is saved" if saved else "nothing had to be saved"
@@ -276,10 +276,10 @@ def train(config_path, seed, save_directory, load, overrides):
     from minigpt.model.gpt import count_parameters
     from minigpt.train.devices import devices_line
     from minigpt.run.trainer import train as train_run
-    n, n_steps = count_parameters(run.state.params), run.config.train.n_steps
-    if run.done == n_steps:
+    n, n_steps = count_parameters(run.trainer.state.params), run.config.train.n_steps
+    if run.trainer.n_done == n_steps:
         click.echo(f"{run.folder} is finished: all {n_steps} steps are done", err=True)
-    devices = devices_line(run.config, run.step.mesh.size, jax.device_count())
+    devices = devices_line(run.config, run.trainer.step.mesh.size, jax.device_count())
     click.echo(
         f"{n:,} parameters, {sum(c.last.n_tokens for c in run.corpus.train):,} "
         f"training tokens in the cache, {devices}, {run.folder}\n{setup_summary()}",
@@ -582,7 +582,7 @@ def open_data(config_path, load, overrides):
     if load is None:
         config = with_pinned_sources(load_config(config_path, overrides))
         return config, *load_corpus(config)
-    from minigpt.run.checkpoint import load_run
+    from minigpt.run.folder import load_run
     config, tokenizer = load_run(Path(load), overrides)
     return config, *load_corpus(config, tokenizer)
 
@@ -647,7 +647,7 @@ def count(config_path, load, overrides):
     from minigpt.use.inspect import counts
     n = 10_000
     if load is not None:
-        from minigpt.run.checkpoint import saved_steps
+        from minigpt.run.folder import saved_steps
         from minigpt.train.recipe import sequences_before
         last = max(saved_steps(Path(load)), default=0)
         n = max(sequences_before(config.train, last), 1)
