@@ -47,13 +47,17 @@ NOTEBOOKS = known_notebooks()
 
 
 CACHE = tempfile.TemporaryDirectory()  # so that nothing old is found, and nothing left
+COMPILED = {  # notebooks share what they compile
+    "JAX_COMPILATION_CACHE_DIR": str(Path(CACHE.name) / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
 CELL_TIMES: list[tuple[float, str]] = []  # seconds, and notebook:cell
 
 
 def call(*command: str | Path, cwd: Path = ROOT) -> str:
     """The output of a command; where it fails, AssertionError with the end of it."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "XDG_CACHE_HOME": CACHE.name}
+    env = {**os.environ, **COMPILED, "PATH": path, "XDG_CACHE_HOME": CACHE.name}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -569,7 +569,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'minigpt.run.config.TelemetryConfig.__post_init__': ( 'run/config.html#telemetryconfig.__post_init__',
                                                                                           'minigpt/run/config.py'),
                                     'minigpt.run.config.Words': ('run/config.html#words', 'minigpt/run/config.py'),
-                                    'minigpt.run.config.anchor_sources': ('run/config.html#anchor_sources', 'minigpt/run/config.py'),
+                                    'minigpt.run.config.anchor_paths': ('run/config.html#anchor_paths', 'minigpt/run/config.py'),
                                     'minigpt.run.config.check_texts': ('run/config.html#check_texts', 'minigpt/run/config.py'),
                                     'minigpt.run.config.config_from_yaml': ('run/config.html#config_from_yaml', 'minigpt/run/config.py'),
                                     'minigpt.run.config.config_yaml': ('run/config.html#config_yaml', 'minigpt/run/config.py'),

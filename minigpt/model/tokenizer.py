@@ -32,7 +32,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from ..base.errors import UserError, explained, one_line, require
+from ..base.errors import UserError, explained, one_line, require, watching
 
 # %% ../../nbs/model/01_tokenizer.ipynb #f6804042
 def example_texts() -> list[str]:
@@ -185,6 +185,7 @@ class TokenizerConfig:
     name: str = ""  # path of a file or folder, or name on the hub
     revision: str = "main"  # on the hub: a branch, a tag or a commit
     end_token: str = "<|endoftext|>"  # stands between documents
+    folder: str = watching("")  # where relative paths start; empty: working directory
 
     def __post_init__(self):
         require(
@@ -197,8 +198,7 @@ class TokenizerConfig:
 def read_tokenizer(path: Path, end_token: str) -> Tokenizer:
     "Read a tokenizer.json, or a folder with it or with vocab.json and merges.txt."
     if not path.exists():
-        place = "a relative path starts from the working directory"
-        raise FileNotFoundError(f"no such file or folder; {place}")
+        raise FileNotFoundError(f"no such file or folder (looked for {path.absolute()})")
     file = path / "tokenizer.json" if path.is_dir() else path
     if file.is_file():
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))  # of any path
@@ -255,7 +255,7 @@ def load_tokenizer(
         return f"tokenizer.name={config.name}: {reason}; {fix}"
 
     with explained(explain, BaseException):  # Rust raises its own classes
-        path = Path(config.name).expanduser()
+        path = Path(config.folder, Path(config.name).expanduser())
         path = fetch_tokenizer(config) if config.kind == "hub" else path
         tokenizer = read_tokenizer(path, config.end_token)
         return TextTokenizer(tokenizer, config.end_token)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OF_SOURCE', 'FIXES', 'Words', 'go_on', 'start_another', 'TelemetryConfig', 'Config', 'determining_values',
            'determining_fields', 'merge_layers', 'read_yaml', 'texts_in', 'check_texts', 'read_overrides', 'set_items',
-           'explain', 'anchor_sources', 'load_config', 'config_yaml', 'config_from_yaml']
+           'explain', 'anchor_paths', 'load_config', 'config_yaml', 'config_from_yaml']
 
 # %% ../../nbs/run/40_config.ipynb #fc34ba8e
 import os
@@ -28,7 +28,7 @@ from ..train.recipe import Recipe
 
 # %% ../../nbs/run/40_config.ipynb #3da40b09
 class Words:
-    "How advice is worded: the commands set `shell`, Python's words are the default."
+    "How messages are worded: as shell commands, or as Python calls (the default)."
     shell = False
 
 def go_on(folder: str | Path) -> str:
@@ -48,7 +48,7 @@ def start_another(folder: str | Path) -> str:
 # %% ../../nbs/run/40_config.ipynb #6926852b
 @dataclass(frozen=True)
 class TelemetryConfig:
-    "What is written down besides metrics.jsonl."
+    "What a run shows and records besides metrics.jsonl."
     wandb_mode: Literal["disabled", "offline", "online"] = watching("disabled")
     wandb_project: str = watching("minigpt")  # of Weights & Biases
     sample_prompt: str = watching("In the beginning")  # of the samples
@@ -107,7 +107,7 @@ def merge_layers(
 def read_yaml(
     path: str | Path,  # a YAML file with the sections of `Config`
 ):
-    "Read one YAML file. Raises `UserError` where there is none, or not such a one."
+    "Read one YAML file. Raises `UserError` if it is missing or malformed."
     path = Path(path)
     require(
         path.exists() and not path.is_dir(),
@@ -173,7 +173,7 @@ def set_items(
     merged,  # a whole configuration, as an OmegaConf node
     items: list[str],  # such as 'data.sources.0.weight=2'
 ):
-    "Set fields of single sources. Raises `UserError` where there is no such source."
+    "Set fields of single sources. Raises `UserError` if a source does not exist."
     for item in items:
         number, name, value = OF_SOURCE.fullmatch(item).groups()
         there = len(merged.data.sources)
@@ -212,17 +212,22 @@ def explain(error: Exception) -> str:
     return f"{found['full_key']}: {reason}" if "full_key" in found else reason
 
 # %% ../../nbs/run/40_config.ipynb #e63c245e
-def anchor_sources(
+def anchor_paths(
     layer,  # the OmegaConf node of a YAML file
     folder: Path,  # of that file
 ) -> None:
-    "Let the relative paths of the sources in a YAML file start from its folder."
+    "Let the relative paths in a YAML file start from its folder."
     sources = OmegaConf.select(layer, "data.sources")
     for source in sources if OmegaConf.is_list(sources) else []:
         args = source.get("args") if OmegaConf.is_dict(source) else None
         if OmegaConf.is_list(args) and args:
             if place_of(SourceConfig(args=list(args))) == "files":
                 source.setdefault("folder", str(folder))
+    if OmegaConf.select(layer, "tokenizer.kind") == "file":
+        layer.tokenizer.setdefault("folder", str(folder))
+    if isinstance(cache := OmegaConf.select(layer, "data.cache_directory"), str):
+        path = folder / Path(cache).expanduser() if cache else ""
+        layer.data.cache_directory = str(path)
 
 # %% ../../nbs/run/40_config.ipynb #822f0b4b
 def load_config(
@@ -234,12 +239,14 @@ def load_config(
     rest = tuple(text for text in overrides if text not in items)
     layers = [read_yaml(path)] if path is not None else []
     layers.append(read_overrides(rest))
+    if OmegaConf.select(layers[-1], "tokenizer.name") is not None:
+        layers[-1].tokenizer.folder = ""  # a path of the command line
     where = f"config {path}: " if path is not None else ""
     try:
         for layer in layers:
             check_texts(layer, where)
         if path is not None:
-            anchor_sources(layers[0], Path(os.path.abspath(path)).parent)
+            anchor_paths(layers[0], Path(os.path.abspath(path)).parent)
         return OmegaConf.to_object(set_items(merge_layers(layers), items))
     except (OmegaConfBaseException, TypeError) as error:
         raise UserError(where + explain(error)) from None

@@ -29,15 +29,14 @@ class Evaluation(NamedTuple):
 
     @property
     def warning(self) -> str | None:
-        "A line to stand beside the bits per byte; None: there is nothing to say."
+        "A caution beside the bits per byte, or None."
         if not math.isfinite(self.loss):
             return "the model has diverged; try a lower optim.lr_peak in a new run"
         if self.lossy == 0:
             return None
         return (
             "bits per byte cannot be compared: the tokenizer loses text, "
-            f"{self.lossy:.0%} of the documents do not come back from their "
-            "tokens"
+            f"{self.lossy:.0%} of the documents change when they are encoded and decoded"
         )
 
     @property

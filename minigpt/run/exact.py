@@ -44,16 +44,16 @@ class Verdict(NamedTuple):
         return f"different: {self.difference}; equal before that: {done}"
 
 def first_difference(recorded: dict, replayed: dict) -> str | None:
-    "The first thing of one step that is not as it was written down."
+    "The first value of a step that differs from its record."
     for name, value in replayed.items():
         if name in recorded and recorded[name] != value:
             was = recorded[name]
-            return f"{name} was {was}, replayed it is {value}"
+            return f"{name} was {was}, the replay gives {value}"
     return None
 
 # %% ../../nbs/run/46_exact.ipynb #56a9ff7c
 def recorded_steps(folder: Path) -> dict[int, dict[str, Any]]:
-    "All that was written down, by step. Raises `UserError` where there is nothing."
+    "All records of a run, merged by step. Raises `UserError` if there are none."
     steps: dict[int, dict[str, Any]] = {}
     for record in read_records(Path(folder) / "metrics.jsonl"):
         steps.setdefault(record["step"], {}).update(record)
@@ -63,7 +63,7 @@ def recorded_steps(folder: Path) -> dict[int, dict[str, Any]]:
 MEASURED = ("cpu x86_64", "cpu AMD64", "NVIDIA H200 x86_64")
 
 def replay_warnings(config: Config, manifest: dict | None) -> list[str]:
-    "Why a replay may differ although nothing is wrong."
+    "Reasons why a replay may differ although nothing is wrong."
     device = f"{jax.devices()[0].device_kind} {platform.machine()}"
     lines = [] if manifest is None else environment_diff(manifest, config)
     if device not in MEASURED:
@@ -77,7 +77,7 @@ def replay_warnings(config: Config, manifest: dict | None) -> list[str]:
 
 # %% ../../nbs/run/46_exact.ipynb #302aa70e
 class Replay(NamedTuple):
-    "A segment that is ready to be computed again."
+    "A segment that is ready to be replayed."
     config: Config
     corpus: Corpus
     step: TrainStep
@@ -102,7 +102,7 @@ def open_replay(
     to_step: int | None = None,  # None: the last that has a record
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
 ) -> Replay:
-    "A segment of a run, ready to be computed again. Raises `UserError`."
+    "Prepare a segment of a run for its replay. Raises `UserError`."
     config, tokenizer = load_run(folder, overrides)
     step, recorded = fast_step(config, mesh_of(config)), recorded_steps(folder)
     last = max(recorded) if to_step is None else to_step
@@ -129,7 +129,7 @@ def open_replay(
 
 # %% ../../nbs/run/46_exact.ipynb #c898a22b
 def replay(r: Replay) -> Verdict:
-    "Compute the steps of a segment again, up to the first difference."
+    "Compute the steps of a segment again, until the first difference."
     state, first, n_numbers, n_certificates = r.state, int(r.state.step), 0, 0
     for number in tqdm(range(first, r.last), unit="step", disable=None):
         state, metrics = r.step(state, batch_at(r.corpus, r.config, number))
@@ -139,8 +139,8 @@ def replay(r: Replay) -> Verdict:
         if not found.keys() <= was.keys():
             difference = "it is not in metrics.jsonl"
         if difference is not None:
-            told = f"step {number + 1}, {difference}"
-            return Verdict(first + 1, number + 1, n_numbers, n_certificates, told)
+            where = f"step {number + 1}, {difference}"
+            return Verdict(first + 1, number + 1, n_numbers, n_certificates, where)
         n_numbers += len(found)
         n_certificates += len(certified) > 0
     return Verdict(first + 1, r.last, n_numbers, n_certificates, r.missing)

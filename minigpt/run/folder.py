@@ -43,7 +43,7 @@ def load_run(
     config = load_config(folder / "config.yaml", overrides)
     check_overrides(folder, config)
     path = str(folder / "tokenizer.json")
-    file = replace(config.tokenizer, kind="file", name=path)
+    file = replace(config.tokenizer, kind="file", name=path, folder="")
     return config, load_tokenizer(file)
 
 # %% ../../nbs/run/41a_folder.ipynb #14715062
