@@ -625,6 +625,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'minigpt/run/reporter.py'),
                                       'minigpt.run.reporter.DivergenceGuard.check': ( 'run/reporter.html#divergenceguard.check',
                                                                                       'minigpt/run/reporter.py'),
+                                      'minigpt.run.reporter.DivergenceGuard.check_params': ( 'run/reporter.html#divergenceguard.check_params',
+                                                                                             'minigpt/run/reporter.py'),
                                       'minigpt.run.reporter.DivergenceGuard.first_bad': ( 'run/reporter.html#divergenceguard.first_bad',
                                                                                           'minigpt/run/reporter.py'),
                                       'minigpt.run.reporter.Event': ('run/reporter.html#event', 'minigpt/run/reporter.py'),

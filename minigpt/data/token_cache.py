@@ -99,7 +99,7 @@ def joined(documents: list[np.ndarray], tokenizer: TextTokenizer) -> np.ndarray:
     "The tokens of some documents, with the end token after each."
     end = np.array([tokenizer.end_id], tokenizer.dtype)
     parts = (part for ids in documents for part in (ids, end))
-    return np.concatenate([end[:0], *parts])
+    return np.concatenate([end[:0], *parts])  # there may be no documents
 
 def encode_group(
     group: Group, tokenizer: TextTokenizer, val_fraction: float

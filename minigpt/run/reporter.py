@@ -47,7 +47,7 @@ def due_after(t: TrainConfig, step: int) -> set[str]:
         "evaluate": t.eval_every_steps, "sample": t.sample_every_steps,
     }  # fmt: skip
     due = {action for action, every in periods.items() if step % every == 0}
-    return due | CHECKPOINT if "save" in due else due
+    return (due | CHECKPOINT) if "save" in due else due
 
 # %% ../../nbs/run/44a_reporter.ipynb #44af0009
 def done_after(folder: Path, step: int) -> set[str]:
@@ -55,8 +55,8 @@ def done_after(folder: Path, step: int) -> set[str]:
     names = ("metrics.jsonl", "samples.jsonl")
     records = [r for name in names for r in read_records(folder / name)]
     found = {field for r in records if r["step"] == step for field in r}
-    field = {"certify": "params_sha256", "evaluate": "val_loss", "sample": "text"}
-    done = {action for action in field if field[action] in found}
+    mark = {"certify": "params_sha256", "evaluate": "val_loss", "sample": "text"}
+    done = {action for action in mark if mark[action] in found}
     return done | {"save"} if step in saved_steps(folder) else done
 
 # %% ../../nbs/run/44a_reporter.ipynb #65c07fab
@@ -91,6 +91,7 @@ finite_params = jax.jit(finite_leaves)
 
 class DivergenceGuard:
     "Ends a run whose gradients or parameters stay non-finite. Raises `UserError`."
+    fix = "checkpoints are kept; try a lower optim.lr_peak in a new run"
 
     def __init__(self, config: Config):
         tree = abstract_params(config.model)
@@ -104,22 +105,24 @@ class DivergenceGuard:
         return self.names[int(jnp.argmin(finite))]
 
     def check(self, event: Event) -> None:
-        "Count the steps skipped in a row, and check the parameters of a snapshot."
+        "Count the steps skipped in a row."
         n_bad = int(event.metrics.loss_scale.n_bad)
         if n_bad == 1 or (n_bad and self.first is None):
             name = self.first_bad(event.metrics.finite)
             self.first = f"first in the gradient of {name} at step {event.step}"
-        fix = "the last checkpoint is kept; try a lower optim.lr_peak in a new run"
         require(
             n_bad < self.most,
-            f"{n_bad} steps in a row were not finite, {self.first}; {fix}",
+            f"{n_bad} steps in a row were not finite, {self.first}; {self.fix}",
         )
-        if event.snapshot is not None:
-            finite = finite_params(event.snapshot.params)
-            require(
-                bool(finite.all()),
-                f"step {event.step} made {self.first_bad(finite)} not finite; {fix}",
-            )
+
+    def check_params(self, state: TrainState) -> None:
+        "Check the parameters of a snapshot."
+        finite = finite_params(state.params)
+        require(
+            bool(finite.all()),
+            f"step {int(state.step)} made {self.first_bad(finite)} not finite; "
+            f"{self.fix}",
+        )
 
 # %% ../../nbs/run/44a_reporter.ipynb #7f2d0b3e
 def cannot_write(folder: Path, then: str, error: OSError) -> str:
@@ -196,7 +199,7 @@ class Reporter:
         if "certify" in due:
             self.telemetry.write(digests)
         if "save" in due:
-            self.telemetry.sync()
+            self.telemetry.sync()  # the records of a saved step must survive, too
             record = data_record(self.corpus)
             saved = manifest(self.config, self.tokenizer, record, digests)
             self.checkpoints.save(state, saved)
@@ -208,10 +211,11 @@ class Reporter:
     def evaluate(self, step: int, params: dict) -> Evaluation | None:
         "Evaluate the model on held-out text; None if that fails."
         say, before = self.telemetry.console.say, self.evaluation
-        what = (f"evaluation at step {step}", evaluate, self.config)
-        self.evaluation = found = attempt(say, *what, params, self.corpus)
+        what = f"evaluation at step {step}"
+        found = attempt(say, what, evaluate, self.config, params, self.corpus)
         if found is not None and found.warning and before is None:
             say(found.warning)
+        self.evaluation = found
         return found
 
     def write_evaluation(self, step: int, params: dict) -> None:
@@ -224,9 +228,9 @@ class Reporter:
     def make_sample(self, step: int, params: dict) -> str | None:
         "Let the model write a text; None if that fails."
         say, what = self.telemetry.console.say, f"sample at step {step}"
-        args = (self.config, self.tokenizer, params)
-        self.sample = attempt(say, what, sample_text, *args)
-        return self.sample
+        text = attempt(say, what, sample_text, self.config, self.tokenizer, params)
+        self.sample = text
+        return text
 
     def write_sample(self, step: int, params: dict) -> None:
         "Record a text by the model, and show it while the run lasts."
@@ -249,4 +253,5 @@ def run_reporter(reporter: Reporter, events: Channel) -> None:
                 reporter.telemetry.write(step_record(event, throughput))
                 guard.check(event)
             if event.due:
+                guard.check_params(event.snapshot)
                 reporter.act(event.due, event.snapshot)

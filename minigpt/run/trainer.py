@@ -146,7 +146,7 @@ def start_run(config: Config, folder: str | Path) -> Run:
         undo.callback(corpus.stop)
         check_sample(config, tokenizer)
         state = step.place(init_state(config))
-        trainer = Trainer(config.train, step, state, sent=ALL_ACTIONS)
+        trainer = Trainer(config.train, step, state, sent=ALL_ACTIONS)  # none before step 1
         with explained(partial(cannot_write, folder, "start again"), OSError):
             reporter = Reporter(config, folder, tokenizer, corpus)
             save_run(folder, config, tokenizer)

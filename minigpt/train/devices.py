@@ -162,7 +162,7 @@ class TrainStep:
         "Sums of the first micro-batch of each device, of the second, ..."
         n = len(batch.tokens) // self.mesh.size
         for i in range(n):
-            def take(a):  # the micro-batches i, i + n, i + 2 n, ... joined
+            def take(a):  # device d owns d n to d n + n - 1; the i-th of each
                 return a[i::n].reshape(-1, *a.shape[2:])
             part = self.place(jax.tree.map(take, batch), P("data"))
             scale = state.loss_scale.scale
@@ -173,7 +173,7 @@ class TrainStep:
         if self.exact:
             total = pairwise_sum(parts, n, self.add)
         else:
-            total = functools.reduce(self.add, parts)  # needs memory for two
+            total = functools.reduce(self.add, parts)  # two sums at a time, not log n
         if self.mesh.size > 1:
             total = self.reduce(total)
         return self.update(state, total)

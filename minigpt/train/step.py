@@ -44,6 +44,7 @@ def micro_gradient(
     loss: Callable = loss_sum,  # or a faster form with the same arguments
 ) -> GradientSum:
     "Loss and gradient of one micro-batch."
+    # a power of two, at least the number of targets: keeps the sum small in float16
     unit = 2.0 ** math.ceil(math.log2(batch.mask.size))
     factor = scale / unit if c.compute_dtype == "float16" else 1.0
 
