@@ -8,6 +8,7 @@ __all__ = ['CHILD', 'MAX_LIMIT', 'random_batch', 'step_times', 'real_step', 'pre
 
 # %% ../../nbs/use/50a_trial.ipynb #50a1e102
 import math
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import numpy as np
 from ..base.errors import require
 from ..base.machine import device_peak, free_memory, step_aside
 from ..base.processes import Process, ProcessEnded, calling, serve
-from ..data.batches import Batch
+from ..data.batches import Batch, with_documents
 from ..run.config import Config, config_from_yaml, config_yaml
 from ..train.devices import TrainStep, data_mesh
 from ..train.kernels import fast_step
@@ -32,12 +33,13 @@ from .plan import memory_limit
 
 # %% ../../nbs/use/50a_trial.ipynb #786924cb
 def random_batch(config: Config) -> Batch:
-    "Random tokens for the first step of a run."
+    "Random tokens for the first step of a run, a few of which end a document."
     c, t = config.model, config.train
     shape = (micro_batches_at(t.grad_accum_steps, 0), t.micro_batch_size, c.seq_len + 1)
     generator = np.random.default_rng(t.seed)
     tokens = generator.integers(0, c.vocab_size, shape, dtype=np.int32)
-    return Batch(tokens, np.ones_like(tokens[..., 1:], np.float32))
+    batch = Batch(tokens, np.ones_like(tokens[..., 1:], np.float32))
+    return with_documents(batch, end_id=0) if config.data.doc_mask else batch
 
 # %% ../../nbs/use/50a_trial.ipynb #550dae77
 def step_times(
@@ -61,7 +63,7 @@ def real_step(config: Config, n_timed: int) -> dict:
     state = step.place(init_state(config))
     snapshot = jax.block_until_ready(jax.tree.map(jnp.copy, state))
     state, metrics = jax.block_until_ready(step(state, batch))
-    del snapshot  # it was there all the time, as if it were being saved
+    del snapshot  # it existed during the step, as if it were being saved
     result = {"peak": device_peak() or 0, "loss": float(metrics.loss)}
     if n_timed > 0:
         times = step_times(step, state, batch, n_timed)
@@ -70,7 +72,7 @@ def real_step(config: Config, n_timed: int) -> dict:
 
 # %% ../../nbs/use/50a_trial.ipynb #8d054c82
 def prepare_step(task: dict) -> Callable[[int], dict]:
-    "What carries out a real step of the task's configuration, within its limit."
+    "A function that makes a real step of the task's configuration, within its limit."
     step_aside()
     if jax.default_backend() == "cpu":
         resource.setrlimit(resource.RLIMIT_DATA, (task["limit"],) * 2)
@@ -100,9 +102,9 @@ def how_it_ended(end: ProcessEnded) -> str:
     if of_memory:
         return f"out of memory: {of_memory[-1].strip()[:200]}"
     if end.returncode < 0:
-        last = lines[-1][:200] if lines else "it said nothing"
-        return f"killed by signal {-end.returncode}, as for want of memory: {last}"
-    failed = "the trial failed, and not for want of memory"
+        last = lines[-1][:200] if lines else "it left no message"
+        return f"killed by signal {-end.returncode}, as if out of memory: {last}"
+    failed = "the trial failed, but not because of memory"
     raise RuntimeError(f"{failed}: {end.stderr}") from end
 
 # %% ../../nbs/use/50a_trial.ipynb #27b80d43
@@ -114,9 +116,10 @@ def try_step(
 ) -> Trial:
     "One real step in a process of its own. Raises `RuntimeError` if it is faulty."
     limit = min(limit, int(0.9 * free_memory()))
+    task = {"config": config_yaml(config), "limit": limit}
+    env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     try:
-        task = {"config": config_yaml(config), "limit": limit}
-        with Process(command, task) as process:
+        with Process(command, task, env) as process:
             return Trial("finished", **process.ask(n_timed))
     except ProcessEnded as end:
         return Trial(how_it_ended(end))
@@ -125,7 +128,7 @@ def try_step(
 def measure(config: Config, n_timed: int = 3) -> Trial:
     "Time a few real steps on one device of this machine. Raises `UserError`."
     limit, _ = memory_limit()
-    train = replace(config.train, grad_accum_steps={0: 1})
+    train = replace(config.train, grad_accum_steps={0: 1}, devices=1)
     trial = try_step(replace(config, train=train), limit, n_timed)
     require(
         trial.ended == "finished",
