@@ -42,7 +42,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'minigpt.base.machine.total_memory': ('base/machine.html#total_memory', 'minigpt/base/machine.py'),
                                       'minigpt.base.machine.use_large_pages': ( 'base/machine.html#use_large_pages',
                                                                                 'minigpt/base/machine.py'),
-                                      'minigpt.base.machine.used_memory': ('base/machine.html#used_memory', 'minigpt/base/machine.py'),
                                       'minigpt.base.machine.user_cache': ('base/machine.html#user_cache', 'minigpt/base/machine.py'),
                                       'minigpt.base.machine.write_atomically': ( 'base/machine.html#write_atomically',
                                                                                  'minigpt/base/machine.py')},
