@@ -13,6 +13,7 @@ __all__ = ['SIZE', 'CONFIG', 'RUN', 'OVERRIDES', 'MAX_TEXT_BYTES', 'DATA', 'erro
 import _thread
 import inspect
 import io
+import json
 import os
 import shlex
 import signal
@@ -487,29 +488,22 @@ def find_batch_size(config_path, memory_gib, headroom, confirm, overrides):
     help="YAML file; give any number.",
 )  # fmt: skip
 @click.option("--rounds", type=SIZE, default=5, help="Turns that each one takes.")
-@click.option("--scaling", is_flag=True, help="Also larger forms of the first one.")
 @click.option("--output", default="bench.json", help="Where to write the numbers.")
-@click.option("--plot", help="Where to draw them, such as bench.png.")
-def bench(config_path, rounds, scaling, output, plot):
+def bench(config_path, rounds, output):
     """Measure training steps against peers, against plain forms, against the machine.
 
+    minigpt_bench
     minigpt_bench --config-path configs/bench/S.yaml --rounds 3 --output s.json
-    minigpt_bench --config-path configs/bench/S.yaml --scaling --plot bench.png
     """
-    for path in filter(None, (output, plot)):
-        there = Path(path).absolute().parent.is_dir()
-        require(there, f"the folder of {path} does not exist; give another one")
+    there = Path(output).absolute().parent.is_dir()
+    require(there, f"the folder of {output} does not exist; give another one")
     set_up_process()
     configs = {Path(path).stem: load_config(path) for path in config_path}
     configs = configs or {"default": load_config()}
-    from minigpt.use.bench import bench, to_json
-    from minigpt.use.speed import draw, table
-    first = next(iter(configs.values())) if scaling else None
-    result = bench(configs, rounds, first, lambda line: click.echo(line, err=True))
-    Path(output).write_text(to_json(result), encoding="utf-8")
+    from minigpt.use.bench import bench, table
+    result = bench(configs, rounds, say=lambda line: click.echo(line, err=True))
+    Path(output).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     click.echo(table(result))
-    if plot:
-        draw(result).savefig(plot, dpi=100)
 
 # %% ../../nbs/use/55_cli.ipynb #dc4eb37d
 DATA = click.option("--load", help="Folder of a run, instead of a configuration.")
