@@ -71,7 +71,7 @@ def check_settings(
             raise UserError(out_of_bounds(f, value, bounds, name))
 
 def out_of_bounds(f, value, bounds: dict, section: str) -> str:
-    "What is wrong with a setting, and the default as a value that works."
+    "An error message: the broken bound, and the default as a value that works."
     broken = {w: b for w, b in bounds.items() if not HOLDS[w](value, b)} or bounds
     range_ = " and ".join(f"{word} {limit}" for word, limit in broken.items())
     default = f.default_factory() if f.default is MISSING else f.default

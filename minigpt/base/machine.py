@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'LIBRARIES', 'VECTORS', 'LARGE_PAGES', 'ZSTD', 'kernel_text', 'size_in', 'total_memory', 'group_files',
-           'group_limit', 'free_memory', 'used_memory', 'peak_memory', 'step_aside', 'device_count', 'device_kind',
-           'device_memory', 'device_limit', 'device_peak', 'processor', 'processor_name', 'environment',
-           'has_large_pages', 'use_large_pages', 'write_atomically', 'user_cache', 'processor_key', 'is_damaged',
-           'remove_damaged', 'repair_programs', 'open_programs', 'keeping_programs', 'keep_programs']
+           'group_limit', 'free_memory', 'peak_memory', 'step_aside', 'device_count', 'device_kind', 'device_memory',
+           'device_limit', 'device_peak', 'processor', 'processor_name', 'environment', 'has_large_pages',
+           'use_large_pages', 'write_atomically', 'user_cache', 'processor_key', 'is_damaged', 'remove_damaged',
+           'repair_programs', 'open_programs', 'keeping_programs', 'keep_programs']
 
 # %% ../../nbs/base/11_machine.ipynb #c2f58e8b
 import hashlib
@@ -24,13 +24,13 @@ from pathlib import Path
 
 # %% ../../nbs/base/11_machine.ipynb #fc88e704
 def kernel_text(path: str | Path) -> str:
-    "What the kernel says in a file of /proc or /sys; '' where there is no such file."
+    "The text of a file in /proc or /sys; '' if there is no such file."
     with suppress(OSError):
         return Path(path).read_text(errors="replace")
     return ""
 
 def size_in(text: str, name: str) -> int | None:
-    "Bytes in a line such as `VmRSS: 1024 kB`; None where there is no such line."
+    "Bytes in a line such as `VmRSS: 1024 kB`; None if there is no such line."
     for line in text.splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
@@ -69,12 +69,8 @@ def free_memory() -> int:
     return min(known, default=total_memory())
 
 # %% ../../nbs/base/11_machine.ipynb #01879a9e
-def used_memory() -> int | None:
-    "Bytes that this process has now; None where the system does not tell."
-    return size_in(kernel_text("/proc/self/status"), "VmRSS")
-
 def peak_memory() -> int | None:
-    "Most bytes that this process has had; None where the system does not tell."
+    "The largest memory of this process so far, in bytes; None if it is not known."
     peak = size_in(kernel_text("/proc/self/status"), "VmHWM")
     if peak is None and sys.platform == "darwin":
         import resource  # counts bytes on macOS
@@ -89,12 +85,12 @@ def step_aside() -> None:
 
 # %% ../../nbs/base/11_machine.ipynb #6f6eca5d
 def device_count() -> int:
-    "How many devices JAX has, those of all processes together."
+    "The number of JAX's devices, over all processes."
     import jax
     return jax.device_count()
 
 def device_kind() -> str:
-    "What the devices are, such as `cpu` or `NVIDIA H100 80GB HBM3`."
+    "The kind of the devices, such as `cpu` or `NVIDIA H100 80GB HBM3`."
     import jax
     return jax.devices()[0].device_kind
 
@@ -105,12 +101,12 @@ def device_memory() -> dict[str, int] | None:
 
 # %% ../../nbs/base/11_machine.ipynb #1a25f0a4
 def device_limit() -> int:
-    "Bytes that the first device can give: an accelerator's, or the free memory."
+    "Bytes that a step may use: the accelerator's memory, or what is free."
     stats = device_memory()
     return stats["bytes_limit"] if stats else free_memory()
 
 def device_peak() -> int | None:
-    "Most bytes so far: on the accelerator, or else of this process."
+    "The largest memory use so far, in bytes: of the accelerator, or of this process."
     stats = device_memory()
     return stats["peak_bytes_in_use"] if stats else peak_memory()
 
@@ -124,7 +120,7 @@ def processor() -> str:
     return " ".join([platform.machine(), *sorted(VECTORS & words)])
 
 def processor_name() -> str | None:
-    "The name of the processor's model, where the system tells."
+    "The name of the processor's model; None if it is not known."
     for line in kernel_text("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -165,7 +161,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 # %% ../../nbs/base/11_machine.ipynb #d25bc6e3
 def user_cache() -> Path:
-    "Where programs of this user keep what can be made again, and we in it."
+    "Our folder in the user's cache, for what can be made again."
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minigpt"
 
 def processor_key() -> str:
@@ -224,7 +220,7 @@ def open_programs(folder: Path, prepare: Callable[[Path], None]) -> str:
     return str(folder)
 
 def keeping_programs(folder: str) -> dict[str, str]:
-    "The variables with which JAX keeps all programs in a folder; '': none."
+    "The variables with which JAX keeps all programs in a folder; '' keeps none."
     every = {
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

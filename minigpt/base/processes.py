@@ -29,7 +29,7 @@ def serve(
 
 # %% ../../nbs/base/13_processes.ipynb #16e33c2d
 def calling(function: str) -> list[str]:
-    "A command that calls a function without arguments, by its full name."
+    "A command that calls the function of this full name, without arguments."
     module, _, name = function.rpartition(".")
     return [sys.executable, "-c", f"from {module} import {name}; {name}()"]
 
@@ -54,7 +54,7 @@ class Process:
         self.ask(task)
 
     def ask(self, question: Any) -> Any:
-        "The answer to a question; both can be held by JSON."
+        "The answer to a question; both are JSON values."
         answer = ""
         with suppress(BrokenPipeError):
             print(json.dumps(question), file=self.process.stdin, flush=True)
@@ -64,7 +64,7 @@ class Process:
         return json.loads(answer)
 
     def ended(self) -> ProcessEnded:
-        "Why there is no answer."
+        "The reason why there is no answer."
         self.process.wait()
         self.log.seek(0)
         error = ProcessEnded(
