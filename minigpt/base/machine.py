@@ -213,7 +213,7 @@ def open_programs(folder: Path, prepare: Callable[[Path], None]) -> str:
     except OSError as error:
         print(
             f"compiled programs are not kept: {folder}: {error.strerror}; to keep "
-            "them, set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable folder",
+            "them, set XDG_CACHE_HOME or JAX_COMPILATION_CACHE_DIR to a writable one",
             file=sys.stderr,
         )
         return ""

@@ -33,7 +33,7 @@ from jax.sharding import PartitionSpec as P
 
 from ..base.errors import UserError, explained, one_line, require
 from ..base.machine import device_count, device_kind, environment
-from .config import Config, determining_fields, go_on, start_another
+from .config import Config, determining_fields, how_to_resume, how_to_restart
 from .folder import load_run, saved_steps
 from ..train.recipe import micro_batches_before
 from ..train.devices import data_mesh, n_devices_of
@@ -117,7 +117,7 @@ def cannot_save(folder: Path, error: BaseException) -> str:
     "An error message: why saving failed, and the fix."
     return (
         f"cannot save a checkpoint in {folder}: {one_line(error)}; earlier ones "
-        f"are kept; make room, then resume: {go_on(folder)}"
+        f"are kept; make room, then resume: {how_to_resume(folder)}"
     )
 
 # %% ../../nbs/run/42_checkpoint.ipynb #d2789466
@@ -253,7 +253,7 @@ def check_manifest(
         require(
             name in ours and ours[name] == value,
             f"{of} {name}={value}, but config.yaml says {ours.get(name)}; put the "
-            f"old value back, or start another run: {start_another(folder)}",
+            f"old value back, or start another run: {how_to_restart(folder)}",
         )
     require(
         saved["tokenizer_sha256"] == tokenizer.sha256,
@@ -268,7 +268,7 @@ def check_format(folder: Path, saved: dict) -> None:
         found == RUN_FORMAT,
         f"{folder} was made by another version of MiniGPT (format {found}, here "
         f"{RUN_FORMAT}) and would not continue to the same bytes; use its model as it "
-        f"is, or start another run: {start_another(folder)}",
+        f"is, or start another run: {how_to_restart(folder)}",
     )
 
 # %% ../../nbs/run/42_checkpoint.ipynb #e1c7d3be
@@ -286,7 +286,7 @@ def newest_readable(
 ) -> Restored:
     "The first checkpoint that can be read. Raises `UserError` if there is none."
     saved, damaged = saved_steps(folder), {}
-    require(saved, f"{folder} has no checkpoint yet; train it: {go_on(folder)}")
+    require(saved, f"{folder} has no checkpoint yet; train it: {how_to_resume(folder)}")
     require(
         step is None or step in saved,
         f"{folder} has no checkpoint of step {step}, only of {saved}",
@@ -300,7 +300,7 @@ def newest_readable(
             damaged[number] = one_line(error)
     raise UserError(
         f"no checkpoint in {folder} can be read: {damaged}; start again: "
-        f"{start_another(folder)}"
+        f"{how_to_restart(folder)}"
     )
 
 # %% ../../nbs/run/42_checkpoint.ipynb #b3c1c6c7

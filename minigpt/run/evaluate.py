@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
             return None
         return (
             "bits per byte cannot be compared: the tokenizer loses text, "
-            f"{self.lossy:.0%} of the documents change when they are encoded and decoded"
+            f"{self.lossy:.0%} of the documents change when encoded and decoded"
         )
 
     @property

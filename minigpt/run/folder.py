@@ -20,7 +20,7 @@ from ..base.errors import UserError, explained, require
 from ..base.machine import write_atomically
 from ..model.tokenizer import TextTokenizer, load_tokenizer
 from minigpt.run.config import (
-    Config, config_yaml, determining_fields, go_on, load_config, start_another,
+    Config, config_yaml, determining_fields, how_to_resume, load_config, how_to_restart,
 )
 
 # %% ../../nbs/run/41a_folder.ipynb #16658148
@@ -95,8 +95,8 @@ def create_run(folder: Path) -> RunLock:
     if started or any((folder / n).exists() for n in ("config.yaml", "checkpoints")):
         lock.release()
         raise UserError(
-            f"{folder} already holds a run; resume it: {go_on(folder)}, or start "
-            "another one in another folder"
+            f"{folder} already holds a run; resume it: {how_to_resume(folder)}, "
+            "or start another one in another folder"
         )
     return lock
 
@@ -114,7 +114,7 @@ def check_overrides(folder: Path, config: Config) -> None:
             value == started[name],
             f"{name}={value} would make another run of {folder}, which was started "
             f"with {started[name]}; leave it out, or start another run: "
-            f"{start_another(folder)} {name}={value}",
+            f"{how_to_restart(folder)} {name}={value}",
         )
 
 # %% ../../nbs/run/41a_folder.ipynb #9f4b27b3

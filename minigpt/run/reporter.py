@@ -26,7 +26,7 @@ from ..model.gpt import abstract_params
 from ..model.sampler import Sampling, check_lengths, generate_text
 from ..model.tokenizer import TextTokenizer
 from .checkpoint import Checkpoints, certificate, manifest
-from .config import Config, go_on
+from .config import Config, how_to_resume
 from .evaluate import Evaluation, evaluate
 from .folder import saved_steps
 from .telemetry import JsonLines, Telemetry, Throughput, read_records
@@ -245,7 +245,7 @@ def run_reporter(reporter: Reporter, events: Channel) -> None:
     "Handle events until the trainer has ended: the work of the reporter's thread."
     folder, config = reporter.folder, reporter.config
     throughput, guard = Throughput(), DivergenceGuard(config)
-    explain = partial(cannot_write, folder, f"resume: {go_on(folder)}")
+    explain = partial(cannot_write, folder, f"resume: {how_to_resume(folder)}")
     with explained(explain, OSError), ExitStack() as stack:
         reporter.open(stack)
         for event in events:

@@ -29,7 +29,7 @@ from minigpt.run.checkpoint import (
     Restored, check_format, damage_report, environment_diff, restore, set_aside,
     tree_sha256,
 )  # fmt: skip
-from .config import Config, go_on
+from .config import Config, how_to_resume
 from .evaluate import Evaluation
 from .folder import RunLock, create_run, load_run, save_run, saved_steps
 from .loader import load_batches, load_corpus, with_pinned_sources
@@ -146,7 +146,7 @@ def start_run(config: Config, folder: str | Path) -> Run:
         undo.callback(corpus.stop)
         check_sample(config, tokenizer)
         state = step.place(init_state(config))
-        trainer = Trainer(config.train, step, state, sent=ALL_ACTIONS)  # none before step 1
+        trainer = Trainer(config.train, step, state, sent=ALL_ACTIONS)  # none at step 0
         with explained(partial(cannot_write, folder, "start again"), OSError):
             reporter = Reporter(config, folder, tokenizer, corpus)
             save_run(folder, config, tokenizer)
@@ -179,7 +179,7 @@ def resume_run(
     folder, (config, tokenizer) = Path(folder), load_run(folder, overrides)
     step, restored = fast_step(config, mesh_of(config)), None
     check_sample(config, tokenizer)
-    explain = partial(cannot_write, folder, f"resume: {go_on(folder)}")
+    explain = partial(cannot_write, folder, f"resume: {how_to_resume(folder)}")
     with explained(explain, OSError), ExitStack() as undo:
         lock = RunLock(folder)
         undo.callback(lock.release)

@@ -30,7 +30,7 @@ import click
 
 from ..base.errors import UserError, as_utf8, require
 from ..base.machine import has_large_pages, keep_programs, use_large_pages
-from ..run.config import Words, go_on, load_config
+from ..run.config import Words, how_to_resume, load_config
 
 # %% ../../nbs/use/55_cli.ipynb #49c4b37a
 def error_line(error: UserError | OSError) -> str | None:
@@ -228,7 +228,7 @@ def report(run, result) -> None:
         saved = result.step in saved_steps(folder)
         kept = "a checkpoint is saved" if saved else "nothing had to be saved"
         click.echo(f"stopped after step {result.step}; {kept}")
-        click.echo(f"resume:  {go_on(folder)}")
+        click.echo(f"resume:  {how_to_resume(folder)}")
         sys.exit(130)
     if result.step < n_steps:
         click.echo(f"the text has ended: step {result.step} of {n_steps} is the last")
