@@ -22,6 +22,7 @@ def serve(
     "Answer the questions on standard input; all are lines of JSON."
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
         os.dup2(2, 1)
+        sys.stdout.reconfigure(line_buffering=True)  # in order with standard error
         answer = prepare(json.loads(sys.stdin.readline()))
         print(json.dumps(None), file=output, flush=True)
         for line in sys.stdin:
