@@ -198,7 +198,8 @@ class TokenizerConfig:
 def read_tokenizer(path: Path, end_token: str) -> Tokenizer:
     "Read a tokenizer.json, or a folder with it or with vocab.json and merges.txt."
     if not path.exists():
-        raise FileNotFoundError(f"no such file or folder (looked for {path.absolute()})")
+        place = path.absolute()
+        raise FileNotFoundError(f"no such file or folder (looked for {place})")
     file = path / "tokenizer.json" if path.is_dir() else path
     if file.is_file():
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))  # of any path
