@@ -1,8 +1,8 @@
 """Runs the notebooks and the checks beside them; ends with 'N passed, N failed'.
 
-A check is a function that raises AssertionError or a process that fails. Each
-notebook gets a process of its own, so that none can lean on another's state.
-Notebooks that git does not know are left out. Long trials, such as killing a run
+A check is a function that raises AssertionError. Each runs in a process of its own, so
+that no notebook can lean on another's state. These processes are forked from one that
+has imported the slow libraries. Notebooks that git does not know are left out. Long trials, such as killing a run
 again and again, are cut short unless MINIGPT_TRIALS=full is set.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import configparser
 import difflib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,22 +48,17 @@ def known_notebooks() -> list[Path]:
 NOTEBOOKS = known_notebooks()
 
 
-CACHE = tempfile.TemporaryDirectory()  # so that nothing old is found, and nothing left
-COMPILED = {  # notebooks share what they compile
-    "JAX_COMPILATION_CACHE_DIR": str(Path(CACHE.name) / "compiled"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+PROCESSES = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 CELL_TIMES: list[tuple[float, str]] = []  # seconds, and notebook:cell
+SLOW = ["nbdev.test", "jax", "flax.nnx", "optax", "orbax.checkpoint", "matplotlib.pyplot"]
 
 
 def call(*command: str | Path, cwd: Path = ROOT) -> str:
     """The output of a command; where it fails, AssertionError with the end of it."""
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, **COMPILED, "PATH": path, "XDG_CACHE_HOME": CACHE.name}
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=1800,
+        cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
     output = done.stdout + done.stderr
     assert done.returncode == 0, f"{command[0]} failed:\n{output[-3000:]}"
@@ -156,27 +153,35 @@ def check_wheel(folder: Path) -> None:
         assert f"{name} = {function}" in commands, f"{name} is no command of the wheel"
 
 
-def notebook(path: Path) -> Callable[[Path], None]:
-    """The check that a notebook runs; it records how long the cells take."""
-    command = (BIN / "nbdev_test", path, "--n-workers", "0", "--cell-timing-min", "1")
-    times = re.compile(rf"^({path.name}:\w+): ([\d.]+)s$", re.M)
-
-    def check(folder: Path) -> None:
-        found = times.findall(call(*command))
-        CELL_TIMES.extend((float(seconds), cell) for cell, seconds in found)
-
-    return check
+def notebook(path: Path, folder: Path) -> None:
+    """Run a notebook with nbdev_test; print the cells that take a second or longer."""
+    from nbdev.test import nbdev_test
+    nbdev_test(str(path), n_workers=0, cell_timing_min=1)
 
 
-def run(name: str, check: Callable[[Path], None]) -> bool:
-    """Run one check, tell how it went."""
+def child(name: str, folder: Path) -> None:
+    """Run one check in this process; all that it prints goes into a file."""
+    with open(folder / "output", "wb") as file:
+        os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+    all_checks()[name](folder)
+
+
+def run(name: str) -> bool:
+    """Run one check in a new process, and tell how it went."""
     start = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            check(Path(folder))
-    except Exception as error:
-        print(f"FAILED  {name}\n{error}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        process = PROCESSES.Process(target=child, args=(name, Path(folder)))
+        process.start()
+        process.join(timeout=1800)
+        if hangs := process.is_alive():
+            process.kill()
+        output = Path(folder, "output").read_text(encoding="utf-8", errors="replace")
+    if hangs or process.exitcode != 0:
+        reason = "it hangs" if hangs else f"exit code {process.exitcode}"
+        print(f"FAILED  {name}: {reason}\n{output[-3000:]}", flush=True)
         return False
+    cells = re.findall(r"^(\S+\.ipynb:\w+): ([\d.]+)s$", output, re.M)
+    CELL_TIMES.extend((float(seconds), cell) for cell, seconds in cells)
     print(f"ok      {name}  {time.monotonic() - start:.0f} s", flush=True)
     return True
 
@@ -188,7 +193,7 @@ def all_checks() -> dict[str, Callable[[Path], None]]:
         for name, check in globals().items()
         if name.startswith("check_")
     }
-    return {path.stem: notebook(path) for path in NOTEBOOKS} | functions
+    return {path.stem: partial(notebook, path) for path in NOTEBOOKS} | functions
 
 
 def chosen_checks(known: dict) -> dict:
@@ -208,10 +213,18 @@ def chosen_checks(known: dict) -> dict:
 
 def main() -> int:
     checks = chosen_checks(all_checks())
-    with ThreadPoolExecutor(2) as pool:
-        passed = sum(pool.map(run, checks, checks.values()))
-    slowest = sorted(CELL_TIMES, reverse=True)[:10]
-    if slowest:
+    with tempfile.TemporaryDirectory() as cache:  # nothing old is found, nothing left
+        os.environ |= {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "XDG_CACHE_HOME": cache,
+            "JAX_COMPILATION_CACHE_DIR": str(Path(cache) / "compiled"),  # for all
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        PROCESSES.set_forkserver_preload(SLOW)
+        with ThreadPoolExecutor(2) as pool:
+            passed = sum(pool.map(run, checks))
+    if CELL_TIMES:
+        slowest = sorted(CELL_TIMES, reverse=True)[:10]
         print("the slowest cells, in seconds:")
         print("\n".join(f"{seconds:6.0f}  {cell}" for seconds, cell in slowest))
     print(f"{passed} passed, {len(checks) - passed} failed")

@@ -25,7 +25,7 @@ from minigpt.data.filler import (
 )  # fmt: skip
 from .names import SourceConfig
 from minigpt.data.sources import (
-    DataConfig, Documents, Part, fraction_that_works, pin, split_text,
+    DataConfig, Part, fraction_that_works, source_of, split_text,
 )  # fmt: skip
 from ..model.tokenizer import TextTokenizer, train_tokenizer
 
@@ -61,7 +61,7 @@ def take_bytes(documents: Iterator[str], n_bytes: int) -> list[str]:
 
 def first_parts(source: SourceConfig, n_bytes: int, val_fraction: float) -> list[Part]:
     "The first documents of a source that make up `n_bytes`, as training splits them."
-    documents = Documents(source)
+    documents = source_of(source).open()
     texts = take_bytes(iter(documents), n_bytes)
     is_plain = documents.is_plain_text
     return [part for text in texts for part in split_text(text, val_fraction, is_plain)]
@@ -96,7 +96,8 @@ def held_out_text(caches: list[TokenCache], data: DataConfig, end_id: int) -> He
 def nothing_held_out(data: DataConfig) -> str:
     "Why there is no held-out text, and a `val_fraction` that gives some."
     found = f"no document was held out with data.val_fraction={data.val_fraction}"
-    texts = (text for source in data.sources for text in Documents(source))
+    streams = (source_of(source).open() for source in data.sources)
+    texts = (text for documents in streams for text in documents)
     works = fraction_that_works(texts)
     if works is None:
         return (
@@ -108,7 +109,7 @@ def nothing_held_out(data: DataConfig) -> str:
 # %% ../../nbs/data/26_corpus.ipynb #48153965
 def pin_sources(data: DataConfig) -> DataConfig:
     "The settings with the commits of their sources on the hub. Raises `UserError`."
-    return replace(data, sources=[pin(source) for source in data.sources])
+    return replace(data, sources=[source_of(s).pinned() for s in data.sources])
 
 # %% ../../nbs/data/26_corpus.ipynb #a418bb5a
 def open_corpus(

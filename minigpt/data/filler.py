@@ -26,8 +26,8 @@ from filelock import FileLock, Timeout
 from ..base.errors import explained, require
 from ..base.machine import user_cache
 from ..base.threads import Channel, Closed, Worker
-from .names import SourceConfig, identity
-from .sources import DataConfig, Documents, Unreachable
+from .names import SourceConfig
+from .sources import DataConfig, Unreachable, source_of
 from minigpt.data.token_cache import (
     CacheFiles, Commit, Group, check_files, commit, cut_off, encode_group, read_groups,
 )  # fmt: skip
@@ -54,7 +54,8 @@ class Reader:
         self.base_commit = base_commit.number
 
         def read() -> None:
-            for group in read_groups(Documents(self.source, base_commit.state)):
+            documents = source_of(self.source).open(base_commit.state)
+            for group in read_groups(documents):
                 groups.put(group)
 
         self.workers = [worker for worker in self.workers if worker.is_alive()]
@@ -303,7 +304,7 @@ def cache_key(
     "All that decides the tokens of a source, and the form of the files, as JSON."
     key = {
         "format": 3,
-        "source": identity(source),
+        "source": source_of(source).identity(),
         "tokenizer_sha256": tokenizer.sha256,
         "end_id": tokenizer.end_id,
         "val_fraction": config.val_fraction,

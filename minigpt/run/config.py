@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..base.errors import UserError, as_utf8, check_settings, require, watching
-from ..data.names import SourceConfig, place_of
+from ..data.names import names_files
 from ..data.sources import DataConfig
 from ..model.tokenizer import TokenizerConfig
 from ..train.recipe import Recipe
@@ -221,7 +221,7 @@ def anchor_paths(
     for source in sources if OmegaConf.is_list(sources) else []:
         args = source.get("args") if OmegaConf.is_dict(source) else None
         if OmegaConf.is_list(args) and args:
-            if place_of(SourceConfig(args=list(args))) == "files":
+            if names_files(str(args[0])):
                 source.setdefault("folder", str(folder))
     if OmegaConf.select(layer, "tokenizer.kind") == "file":
         layer.tokenizer.setdefault("folder", str(folder))

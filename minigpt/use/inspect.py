@@ -16,7 +16,7 @@ from minigpt.data.batches import (
 )  # fmt: skip
 from ..data.corpus import Corpus, fill, take_bytes
 from ..data.filler import folder_bytes
-from ..data.sources import Documents
+from ..data.sources import source_of
 from ..model.tokenizer import TextTokenizer
 from ..run.config import Config
 from ..run.loader import batch_at, order_of
@@ -95,7 +95,7 @@ def counts(
     n_counted: int = 10_000,  # sequences in which the shares are counted
 ) -> Iterator[str]:
     "Bytes per token of the first source, and the share of each, a line at a time."
-    texts = take_bytes(iter(Documents(config.data.sources[0])), 2**22)
+    texts = take_bytes(iter(source_of(config.data.sources[0]).open()), 2**22)
     n_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
     yield f"bytes per token: {n_bytes / sum(map(len, tokenizer.encode(texts))):.2f}"
     both = zip(config.data.sources, shares(config, n_counted))
