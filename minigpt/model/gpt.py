@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['INIT_STD', 'PLAIN', 'KeysValues', 'residual_std', 'axis_sizes', 'weight', 'Norm', 'dropout', 'Forms', 'write_cache',
-           'slot_positions', 'SelfAttention', 'FeedForward', 'Block', 'Embedding', 'GPT', 'abstract_model',
-           'parameter_tree', 'abstract_params', 'parameter_axes', 'init_params', 'with_params', 'forward',
-           'hidden_and_head', 'count_parameters', 'flat_parameters']
+           'slot_positions', 'padding_mask', 'SelfAttention', 'FeedForward', 'Block', 'Embedding', 'GPT',
+           'abstract_model', 'parameter_tree', 'abstract_params', 'parameter_axes', 'init_params', 'with_params',
+           'forward', 'hidden_and_head', 'count_parameters', 'flat_parameters']
 
 # %% ../../nbs/model/05_gpt.ipynb #f6ffe62d
 import zlib
@@ -111,6 +111,17 @@ def slot_positions(n_slots: int, last: Array | int) -> Array:  # (n_slots,)
     slots = jnp.arange(n_slots)
     return jnp.where(slots <= last, last - (last - slots) % n_slots, slots)
 
+def padding_mask(
+    padding: Array,  # (B,): positions before the text of each row
+    query_positions: Array,  # (T,)
+    key_positions: Array,  # (S,)
+) -> Array:  # (B, 1, 1, T, S) bool, for all heads
+    "False where a query of the text would look at the padding before it."
+    queries_text, keys_text = (
+        positions >= padding[:, None] for positions in (query_positions, key_positions)
+    )
+    return (keys_text[:, None, :] | ~queries_text[:, :, None])[:, None, None]
+
 # %% ../../nbs/model/05_gpt.ipynb #a32152e1
 class SelfAttention(nnx.Module):
     "Causal self-attention with rotary positions and grouped key-value heads."
@@ -133,11 +144,13 @@ class SelfAttention(nnx.Module):
         q, k = (apply_rotary(a, angles, c.rope_pairing) for a in (q, k))
         return q, k, v
 
-    def attend(self, q, k, v, positions, keys_at, documents) -> Array:
+    def attend(self, q, k, v, positions, keys_at, documents, padding) -> Array:
         "Attention to a cache, or in a text that is longer than the window."
         mask = causal_mask(positions, keys_at, self.c.seq_len)
         if documents is not None:
             mask = mask & document_mask(documents)
+        if padding is not None:
+            mask = mask & padding_mask(padding, positions, keys_at)
         return plain_attention(q, k, v, mask)
 
     def __call__(
@@ -146,15 +159,18 @@ class SelfAttention(nnx.Module):
         positions: Array,  # (T,)
         kv_cache: KeysValues | None = None,
         documents: Array | None = None,  # (B, T): those to be kept apart
+        padding: Array | None = None,  # (B,): positions before the text of each row
     ) -> tuple[Array, KeysValues]:
-        turns = positions if documents is None else document_positions(documents)
+        turns = positions if padding is None else positions - padding[:, None]
+        if documents is not None:
+            turns = document_positions(documents)
         q, k, v = self.project(x, turns)
         if kv_cache is not None:
             k, v = write_cache(kv_cache, (k, v), positions[0])
             keys_at = slot_positions(k.shape[1], positions[-1])
-            mixed = self.attend(q, k, v, positions, keys_at, documents)
-        elif x.shape[1] > self.c.seq_len:
-            mixed = self.attend(q, k, v, positions, positions, documents)
+            mixed = self.attend(q, k, v, positions, keys_at, documents, padding)
+        elif x.shape[1] > self.c.seq_len or padding is not None:
+            mixed = self.attend(q, k, v, positions, positions, documents, padding)
         else:
             mixed = self.forms.attention(q, k, v, documents)
         return self.forms.times(mixed.reshape(*x.shape[:2], -1), self.out), (k, v)
@@ -192,10 +208,11 @@ class Block(nnx.Module):
         kv_cache: KeysValues | None = None,
         key: Array | None = None,  # for dropout
         documents: Array | None = None,  # (B, T): those to be kept apart
+        padding: Array | None = None,  # (B,): positions before the text of each row
     ) -> tuple[Array, KeysValues]:
         keys = (None, None) if key is None else jax.random.split(key)
         normed = self.attention_norm(x)
-        found, kv = self.attention(normed, positions, kv_cache, documents)
+        found, kv = self.attention(normed, positions, kv_cache, documents, padding)
         x = x + dropout(found, self.rate, keys[0])
         return x + dropout(self.ffn(self.ffn_norm(x)), self.rate, keys[1]), kv
 
@@ -249,6 +266,7 @@ class GPT(nnx.Module):
         kv_cache: list[KeysValues] | None = None,  # one a block, a ring of slots
         key: Array | None = None,  # for dropout; None: none
         documents: Array | None = None,  # (B, T): those to be kept apart; None: all one
+        padding: Array | None = None,  # (B,): positions before the text of each row
     ) -> tuple[Array, list[KeysValues]]:  # (B, T, D); keys and values
         "The normalised stream after the last block."
         n_layers = len(self.blocks)
@@ -261,7 +279,7 @@ class GPT(nnx.Module):
         kept = []
         for block, cache, block_key in zip(self.blocks, caches, keys[:-1], strict=True):
             layer = self.wrap_block(block.__call__)
-            x, kv = layer(x, positions, cache, block_key, documents)
+            x, kv = layer(x, positions, cache, block_key, documents, padding)
             kept.append(kv)
         return self.norm(x), kept
 

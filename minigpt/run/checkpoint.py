@@ -6,8 +6,8 @@
 __all__ = ['RUN_FORMAT', 'PLAIN', 'UNFINISHED', 'tree_sha256', 'json_sha256', 'config_sha256', 'certificate', 'run_environment',
            'environment_diff', 'manifest', 'cannot_save', 'plain_path', 'Checkpoints', 'read_item', 'read_manifest',
            'array_names', 'check_readable', 'placed_shapes', 'read_state', 'check_digests', 'check_manifest',
-           'check_format', 'Restored', 'newest_readable', 'restore', 'damage_report', 'Model', 'load_model',
-           'set_aside']
+           'check_format', 'Restored', 'newest_readable', 'restore', 'damage_report', 'Trained', 'load_trained',
+           'load_model', 'set_aside']
 
 # %% ../../nbs/run/42_checkpoint.ipynb #f72d9219
 import hashlib
@@ -38,6 +38,7 @@ from .folder import load_run, saved_steps
 from ..train.recipe import micro_batches_before
 from ..train.devices import data_mesh, n_devices_of
 from ..train.step import TrainState, abstract_state
+from ..model.sampler import Pretrained, read_model
 from ..model.tokenizer import TextTokenizer
 
 for name in ("absl", "asyncio"):  # Orbax logs every save, and each failure twice
@@ -331,16 +332,15 @@ def damage_report(restored: Restored) -> list[str]:
     ]
 
 # %% ../../nbs/run/42_checkpoint.ipynb #69d34da4
-class Model(NamedTuple):
-    "What generation and evaluation need of a run."
+class Trained(NamedTuple):
+    "A model, and the configuration of the run that trained it."
     config: Config
-    tokenizer: TextTokenizer
-    params: dict
+    model: Pretrained
 
-def load_model(
+def load_trained(
     folder: str | Path,  # of a run
     overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
-) -> Model:
+) -> Trained:
     "The newest readable model of a run, its parameters only. Raises `UserError`."
     folder, (config, tokenizer) = Path(folder), load_run(folder, overrides)
     target = {"params": placed_shapes(config, data_mesh(1)).params}
@@ -353,7 +353,14 @@ def load_model(
     restored = newest_readable(folder, read, None)
     for line in damage_report(restored):
         print(line, file=sys.stderr)
-    return Model(config, tokenizer, restored.state)
+    return Trained(config, Pretrained(config.model, restored.state, tokenizer))
+
+def load_model(folder: str | Path) -> Pretrained:
+    "The model of a run, or one that was exported to a folder. Raises `UserError`."
+    folder = Path(folder)
+    if (folder / "config.json").exists() and not (folder / "checkpoints").exists():
+        return read_model(folder)
+    return load_trained(folder).model
 
 # %% ../../nbs/run/42_checkpoint.ipynb #e0696a38
 def set_aside(folder: Path, steps: Iterable[int]) -> None:

@@ -23,7 +23,8 @@ from ..base.threads import Channel
 from ..data.corpus import Corpus, data_record
 from ..data.filler import CacheClosed
 from ..model.gpt import abstract_params
-from ..model.sampler import Sampling, check_lengths, generate_text
+from ..model.generation import check_lengths, generate_text
+from ..model.sampler import Pretrained, Sampling
 from ..model.tokenizer import TextTokenizer
 from .checkpoint import Checkpoints, certificate, manifest
 from .config import Config, how_to_resume
@@ -138,10 +139,8 @@ def cannot_write(folder: Path, then: str, error: OSError) -> str:
 def sample_text(config: Config, tokenizer: TextTokenizer, params: dict) -> str:
     "A text by the model, always with the same seed."
     t = config.telemetry
-    pieces = generate_text(
-        config.model, params, tokenizer, t.sample_prompt,
-        Sampling(temperature=0.8, top_p=0.95), t.sample_tokens, seed=0,
-    )  # fmt: skip
+    model, sampling = Pretrained(config.model, params, tokenizer), Sampling(0.8, top_p=0.95)
+    pieces = generate_text(model, t.sample_prompt, sampling, t.sample_tokens, seed=0)
     return "".join(pieces)
 
 def check_sample(config: Config, tokenizer: TextTokenizer) -> None:
