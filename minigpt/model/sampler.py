@@ -150,12 +150,14 @@ def sample_tokens(
     return jax.lax.cond(s.temperature == 0, best, draw)
 
 # %% ../../nbs/model/08_sampler.ipynb #ec21728e
-def write_model(folder: str | Path, model: Pretrained, about: dict) -> None:
-    "Write a model in half precision: safetensors, its shape as JSON, its tokenizer."
+def write_model(
+    folder: str | Path, model: Pretrained, about: dict, dtype=np.float16
+) -> None:
+    "Write a model: safetensors, its shape as JSON, its tokenizer."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
-        name: np.asarray(array).astype(np.float16)
+        name: np.asarray(array).astype(dtype)
         for name, array in flat_parameters(model.params).items()
     }
     save_file(arrays, folder / "model.safetensors")

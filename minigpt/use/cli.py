@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SIZE', 'CONFIG', 'RUN', 'MODEL', 'OVERRIDES', 'MAX_TEXT_BYTES', 'DATA', 'Whole', 'prepare', 'summary', 'report',
-           'train', 'text_of', 'note_window', 'stream', 'converse', 'generate', 'export', 'evaluation_of_run',
-           'evaluation_of_text', 'evaluate', 'verify', 'plan', 'find_batch_size', 'bench', 'open_data', 'data', 'show',
-           'count', 'prepare_data', 'tokenizer', 'train_tokenizer']
+           'train', 'text_of', 'note_window', 'stream', 'converse', 'generate', 'any_model', 'export', 'import_model',
+           'evaluation_of_run', 'evaluation_of_text', 'evaluate', 'verify', 'plan', 'find_batch_size', 'bench',
+           'open_data', 'data', 'show', 'count', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../../nbs/use/55_cli.ipynb #907008a9
 import json
@@ -32,7 +32,9 @@ class Whole(click.IntRange):
 SIZE = Whole(0, 2**31 - 1)
 CONFIG = click.option("--config-path", help="YAML file; without it, the default run.")
 RUN = click.option("--load", required=True, help="Folder of a trained run.")
-MODEL = click.option("--load", required=True, help="Folder of a run, or of a model.")
+MODEL = click.option(
+    "--load", required=True, help="Folder of a run or of a model, or a GGUF file."
+)
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 
 # %% ../../nbs/use/55_cli.ipynb #c4558ee6
@@ -235,12 +237,11 @@ def generate(
     stops = tuple(as_utf8(text, "--stop") for text in stop)
     from minigpt.model import generation as g
     from minigpt.model.sampler import Sampling, check_sampling
-    from minigpt.run.checkpoint import load_model
     settings = Sampling(**sampling)
     check_sampling(settings)
     for text in texts:
         g.check_lengths(text, max_new_tokens)
-    model = load_model(load)
+    model = any_model(load)
     options = dict(max_new_tokens=max_new_tokens, seed=seed, stops=stops, beyond=beyond)
     if interactive:
         return converse(model, settings, options)
@@ -257,20 +258,64 @@ def generate(
         click.echo(f"{per_s:,.0f} tokens/s, with reading the prompts", err=True)
 
 # %% ../../nbs/use/55_cli.ipynb #8b669663
+def any_model(path: str):
+    "The model of a run, an exported or imported folder, or a GGUF file."
+    from minigpt.use.exchange import is_foreign, read_any
+    if is_foreign(path):
+        return read_any(path)
+    from minigpt.run.checkpoint import load_model
+    return load_model(path)
+
 @click.command(cls=Command)
-@RUN
-@click.option("--output", required=True, help="Folder to write the model into.")
-def export(load, output):
-    """Write a run's newest model without its optimizer, in half precision.
+@MODEL
+@click.option("--output", required=True, help="Where to write the model.")
+@click.option(
+    "--format", "kind", type=click.Choice(["hf", "gguf", "minigpt"]), default="hf",
+    help="A folder for transformers, a file for llama.cpp, a folder for MiniGPT.",
+)  # fmt: skip
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16", "q8_0"]), default="float32",
+    help="Of the numbers; q8_0: 8.5 bits, for gguf only.",
+)  # fmt: skip
+def export(load, output, kind, dtype):
+    """Write a model without its optimizer, for other programs; then check it.
 
     minigpt_export --load runs/default --output my-model
+    minigpt_export --load runs/default --output my-model.gguf --format gguf
     """
+    free = kind == "minigpt" or not Path(output).exists()
+    require(free, f"{output} exists; give another --output")
     set_up_process()
+    model = any_model(load)
+    if kind == "minigpt":
+        from minigpt.model.sampler import write_model
+        write_model(Path(output), model, {"source": load})
+        return click.echo(f"{output}: model.safetensors, config.json, tokenizer.json")
+    from minigpt.use.exchange import write_checked
+    error = write_checked(output, model, kind, dtype)
+    click.echo(f"{output}: read again; its logits differ by {error:.1e} of the largest")
+
+@click.command("import", cls=Command)
+@click.argument("source")
+@click.option("--output", required=True, help="Folder to write the model into.")
+def import_model(source, output):
+    """Make a model of another program one of ours: every command takes it as --load.
+
+    SOURCE is a folder of transformers with a Llama in it, or a GGUF file.
+
+    minigpt_import SmolLM2-135M --output models/smol
+    minigpt_import smol.gguf --output models/smol
+    """
+    require(not Path(output).exists(), f"{output} exists; give another --output")
+    set_up_process()
+    import numpy as np
+    from minigpt.model.gpt import count_parameters
     from minigpt.model.sampler import write_model
-    from minigpt.run.checkpoint import config_sha256, load_trained
-    config, model = load_trained(load)
-    write_model(Path(output), model, {"config_sha256": config_sha256(config)})
-    click.echo(f"{output}: model.safetensors, config.json, tokenizer.json")
+    from minigpt.use.exchange import read_any
+    model = read_any(source)
+    write_model(Path(output), model, {"source": source}, np.float32)
+    c, n = model.config, count_parameters(model.params)
+    click.echo(f"{output}: {n:,} parameters, {c.vocab_size:,} tokens, sees {c.seq_len:,}")
 
 # %% ../../nbs/use/55_cli.ipynb #59d39a13
 def evaluation_of_run(trained):
@@ -308,12 +353,12 @@ def evaluate(load, text, text_file, baselines, overrides):
         "--text and --text-file need a text that is not empty, and go without "
         "--baselines",
     )
-    from minigpt.run.checkpoint import load_model, load_trained
+    from minigpt.run.checkpoint import load_trained
     if text is None:
         trained = load_trained(load, overrides)
         e = evaluation_of_run(trained)
     else:
-        model = load_trained(load, overrides).model if overrides else load_model(load)
+        model = load_trained(load, overrides).model if overrides else any_model(load)
         e = evaluation_of_text(model, text)
     click.echo(f"validation loss  {e.loss:.4f} nats per token")
     click.echo(f"perplexity       {e.perplexity:.2f}")
