@@ -445,6 +445,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'minigpt.model.loss.ngram_bits_per_byte': ( 'model/loss.html#ngram_bits_per_byte',
                                                                                 'minigpt/model/loss.py'),
                                     'minigpt.model.loss.pack_grams': ('model/loss.html#pack_grams', 'minigpt/model/loss.py'),
+                                    'minigpt.model.loss.padded_size': ('model/loss.html#padded_size', 'minigpt/model/loss.py'),
                                     'minigpt.model.loss.perplexity': ('model/loss.html#perplexity', 'minigpt/model/loss.py'),
                                     'minigpt.model.loss.text_losses': ('model/loss.html#text_losses', 'minigpt/model/loss.py'),
                                     'minigpt.model.loss.token_losses': ('model/loss.html#token_losses', 'minigpt/model/loss.py')},

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['sequence_losses', 'cross_entropy', 'token_losses', 'LossSum', 'head_loss', 'loss_sum', 'perplexity', 'bits_per_byte',
-           'text_losses', 'pack_grams', 'lookup', 'GramCounts', 'count_grams', 'interpolate', 'marked_bytes',
-           'ngram_bits_per_byte', 'bzip2_bits_per_byte']
+           'padded_size', 'text_losses', 'pack_grams', 'lookup', 'GramCounts', 'count_grams', 'interpolate',
+           'marked_bytes', 'ngram_bits_per_byte', 'bzip2_bits_per_byte']
 
 # %% ../../nbs/model/06_loss.ipynb #76e1f9a1
 import bz2
@@ -95,19 +95,29 @@ def bits_per_byte(nats: float, n_bytes: int) -> float:
 # %% ../../nbs/model/06_loss.ipynb #aa01d4d3
 sequence_losses = jax.jit(token_losses, static_argnums=0)
 
+def padded_size(n: int, at_most: int) -> int:
+    "The next power of two, so that few programs are compiled."
+    return min(1 << (n - 1).bit_length(), at_most)
+
 def text_losses(
-    c: ModelConfig, params: dict, tokenizer: TextTokenizer, text: str
-) -> tuple[np.ndarray, np.ndarray]:
+    c: ModelConfig, params: dict, tokenizer: TextTokenizer, text: str,
+    window: int | None = None,  # tokens that the model sees at most; None: seq_len
+    stride: int | None = None,  # tokens that a window predicts; None: all of it
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     "Token ids of a text, and the loss of each, nats. Raises `UserError`."
     (ids,) = tokenizer.encode([text])
     require(len(ids) > 0, f"the text {text[:40]!r} has no tokens; give another text")
-    stream = np.array([tokenizer.end_id, *ids], np.int32)
-    losses = []
-    for start in range(0, len(ids), c.seq_len):
-        window = stream[start : start + c.seq_len + 1]
-        padded = np.pad(window, (0, c.seq_len + 1 - len(window)))
+    window = min(window or c.seq_len, c.seq_len)
+    stride = min(stride or window, window)
+    stream, losses, done = np.array([tokenizer.end_id, *ids], np.int32), [], 0
+    while done < len(ids):
+        start = max(done + stride - window, 0)
+        part = stream[start : max(done + stride, window) + 1]
+        size = padded_size(len(part) - 1, window) + 1
+        padded = np.pad(part, (0, size - len(part)))
         nats = np.asarray(sequence_losses(c, params, padded[None]))[0]
-        losses.append(nats[: len(window) - 1])
+        losses.append(nats[done - start : len(part) - 1])
+        done = start + len(part) - 1
     return ids, np.concatenate(losses)
 
 # %% ../../nbs/model/06_loss.ipynb #b37ceae9

@@ -325,11 +325,11 @@ def evaluation_of_run(trained):
     config, model = trained
     return evaluate(config, model.params, load_corpus(config, model.tokenizer)[1])
 
-def evaluation_of_text(model, text: str):
+def evaluation_of_text(model, text: str, window: int | None, stride: int | None):
     "The evaluation of a model on a text."
     from minigpt.model.loss import text_losses
     from minigpt.run.evaluate import evaluation
-    ids, losses = text_losses(*model, text)
+    ids, losses = text_losses(*model, text, window, stride)
     lossy, n_bytes = float(model.tokenizer.loses(text, ids)), len(text.encode())
     return evaluation(float(losses.sum()), len(ids), n_bytes, lossy)
 
@@ -338,13 +338,22 @@ def evaluation_of_text(model, text: str):
 @MODEL
 @click.option("--text", help="Evaluate on this text, not on the held-out documents.")
 @click.option("--text-file", help="Read that text from a file; -: standard input.")
+@click.option(
+    "--window", type=Whole(1), show_default="model.seq_len",
+    help="Tokens of a text that the model sees at once.",
+)  # fmt: skip
+@click.option(
+    "--stride", type=Whole(1), show_default="all of it",
+    help="Tokens that a window predicts; fewer: more context, and slower.",
+)  # fmt: skip
 @click.option("--baselines", is_flag=True, help="Also n-gram models and bzip2.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @OVERRIDES
-def evaluate(load, text, text_file, baselines, overrides):
+def evaluate(load, text, text_file, window, stride, baselines, as_json, overrides):
     """Loss, perplexity and bits per byte of a trained model.
 
     minigpt_evaluate --load runs/default --baselines
-    minigpt_evaluate --load runs/default --text-file chapter.txt
+    minigpt_evaluate --load runs/default --text-file chapter.txt --stride 64
     """
     set_up_process()
     text = text_of("text", text, text_file)
@@ -353,13 +362,20 @@ def evaluate(load, text, text_file, baselines, overrides):
         "--text and --text-file need a text that is not empty, and go without "
         "--baselines",
     )
+    require(
+        text is not None or (window, stride) == (None, None),
+        "--window and --stride belong to --text or --text-file",
+    )
     from minigpt.run.checkpoint import load_trained
     if text is None:
         trained = load_trained(load, overrides)
         e = evaluation_of_run(trained)
     else:
         model = load_trained(load, overrides).model if overrides else any_model(load)
-        e = evaluation_of_text(model, text)
+        e = evaluation_of_text(model, text, window, stride)
+    if as_json:
+        found = e._asdict() | {"perplexity": e.perplexity, "warning": e.warning}
+        return click.echo(json.dumps(found))
     click.echo(f"validation loss  {e.loss:.4f} nats per token")
     click.echo(f"perplexity       {e.perplexity:.2f}")
     click.echo(f"bits per byte    {e.bits_per_byte:.4f}")
