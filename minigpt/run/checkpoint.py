@@ -7,8 +7,8 @@ __all__ = ['RUN_FORMAT', 'PLAIN', 'UNFINISHED', 'MAY_DIFFER', 'tree_sha256', 'js
            'run_environment', 'environment_diff', 'manifest', 'cannot_save', 'plain_path', 'Checkpoints', 'read_item',
            'read_manifest', 'array_names', 'check_readable', 'placed_shapes', 'read_state', 'check_digests',
            'check_manifest', 'check_format', 'Restored', 'newest_readable', 'restore', 'damage_report', 'Trained',
-           'load_trained', 'load_model', 'check_shape', 'model_to_start_from', 'initial_state', 'check_same_tokenizer',
-           'with_pinned_start', 'set_aside']
+           'load_trained', 'load_model', 'set_aside', 'check_shape', 'model_to_start_from', 'initial_state',
+           'check_same_tokenizer', 'with_pinned_start']
 
 # %% ../../nbs/run/42_checkpoint.ipynb #f72d9219
 import hashlib
@@ -372,6 +372,14 @@ def load_model(folder: str | Path) -> Pretrained:
         return read_model(folder)
     return load_trained(folder).model
 
+# %% ../../nbs/run/42_checkpoint.ipynb #e0696a38
+def set_aside(folder: Path, steps: Iterable[int]) -> None:
+    "Move damaged checkpoints of a run into its folder `damaged`."
+    for step in steps:
+        target = Path(folder) / "damaged" / f"{step}-{time.time_ns()}"
+        target.parent.mkdir(exist_ok=True)
+        (Path(folder) / "checkpoints" / str(step)).rename(target)
+
 # %% ../../nbs/run/42_checkpoint.ipynb #42af0007
 MAY_DIFFER = ("seq_len", "dropout", "compute_dtype", "remat")
 
@@ -431,11 +439,3 @@ def with_pinned_start(config: Config) -> Config:
     folder, digest = os.path.abspath(config.train.init_from), tree_sha256(model.params)
     train = replace(config.train, init_from=folder, init_sha256=digest)
     return replace(config, train=train)
-
-# %% ../../nbs/run/42_checkpoint.ipynb #e0696a38
-def set_aside(folder: Path, steps: Iterable[int]) -> None:
-    "Move damaged checkpoints of a run into its folder `damaged`."
-    for step in steps:
-        target = Path(folder) / "damaged" / f"{step}-{time.time_ns()}"
-        target.parent.mkdir(exist_ok=True)
-        (Path(folder) / "checkpoints" / str(step)).rename(target)
