@@ -15,7 +15,7 @@ import jax
 from tqdm import tqdm
 
 from minigpt.run.checkpoint import (
-    certificate, check_format, environment_diff, restore,
+    certificate, check_format, environment_diff, initial_state, restore,
 )  # fmt: skip
 from .folder import load_run, saved_steps
 from ..base.errors import require
@@ -24,7 +24,7 @@ from ..data.corpus import Corpus, check_data
 from .loader import batch_at, load_corpus
 from ..train.devices import TrainStep, mesh_of
 from ..train.kernels import fast_step
-from ..train.step import TrainState, init_state
+from ..train.step import TrainState
 from .telemetry import read_records
 from .reporter import measurements
 
@@ -112,13 +112,13 @@ def open_replay(
     missing = missing_steps(recorded, expected)
     first = next((s for s in saved if s < last), 0) if from_step is None else from_step
     require(first < last, f"from-step={first} must be below to-step={last}")
-    state, manifest = step.place(init_state(config)), None
+    manifest = None
     if saved:
         number = first if first > 0 else None
         restored = restore(folder, config, tokenizer, step.mesh, number)
         manifest = restored.manifest
         check_format(folder, manifest)
-        state = restored.state if first > 0 else state
+    state = restored.state if first > 0 else step.place(initial_state(config))
     _, corpus = load_corpus(config, tokenizer)
     if manifest is not None:
         check_data(corpus, manifest["data"], folder)

@@ -26,12 +26,14 @@ from ..base.errors import explained
 from ..base.threads import Channel, Worker, supervise
 from ..data.corpus import Corpus, check_data
 from minigpt.run.checkpoint import (
-    Restored, check_format, damage_report, environment_diff, restore, set_aside,
-    tree_sha256,
+    Restored, check_format, damage_report, environment_diff, initial_state, restore,
+    set_aside, tree_sha256, with_pinned_start,
 )  # fmt: skip
 from .config import Config, how_to_resume
 from .evaluate import Evaluation
-from .folder import RunLock, create_run, load_run, save_run, saved_steps
+from minigpt.run.folder import (
+    RunLock, create_run, length_change, load_run, save_run, saved_steps,
+)  # fmt: skip
 from .loader import load_batches, load_corpus, with_pinned_sources
 from minigpt.run.reporter import (
     ALL_ACTIONS, CHECKPOINT, Event, Reporter, cannot_write, check_sample, done_after,
@@ -41,7 +43,7 @@ from .telemetry import read_records
 from ..train.devices import TrainStep, mesh_of
 from ..train.kernels import fast_step
 from ..train.recipe import TrainConfig
-from ..train.step import StepMetrics, TrainState, init_state
+from ..train.step import StepMetrics, TrainState
 
 # %% ../../nbs/run/45_trainer.ipynb #f43e4dc3
 copy_state = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
@@ -133,8 +135,8 @@ def remove_empty(path: Path) -> None:
 # %% ../../nbs/run/45_trainer.ipynb #c596a61c
 def start_run(config: Config, folder: str | Path) -> Run:
     "Prepare a new run. Raises `UserError`, and then leaves nothing behind."
+    config = with_pinned_start(with_pinned_sources(config))
     folder, step = Path(folder), fast_step(config, mesh_of(config))
-    config = with_pinned_sources(config)
     with ExitStack() as undo:
         for path in (*reversed(folder.parents), folder):
             if not os.path.lexists(path):
@@ -145,7 +147,7 @@ def start_run(config: Config, folder: str | Path) -> Run:
         tokenizer, corpus = load_corpus(config)
         undo.callback(corpus.stop)
         check_sample(config, tokenizer)
-        state = step.place(init_state(config))
+        state = step.place(initial_state(config))
         trainer = Trainer(config.train, step, state, sent=ALL_ACTIONS)  # none at step 0
         with explained(partial(cannot_write, folder, "start again"), OSError):
             reporter = Reporter(config, folder, tokenizer, corpus)
@@ -168,12 +170,12 @@ def starting_state(
     if read_records(folder / "metrics.jsonl"):  # it ended before it saved anything
         lost = "there is no checkpoint; training starts from step 0"
         print(f"{folder}: {lost}", file=sys.stderr)
-    return step.place(init_state(config))
+    return step.place(initial_state(config))
 
 # %% ../../nbs/run/45_trainer.ipynb #3f7391d2
 def resume_run(
     folder: str | Path,
-    overrides: tuple[str, ...] = (),  # of fields that do not decide the parameters
+    overrides: tuple[str, ...] = (),  # of fields that may change
 ) -> Run:
     "Prepare to continue a run from its newest checkpoint. Raises `UserError`."
     folder, (config, tokenizer) = Path(folder), load_run(folder, overrides)
@@ -195,6 +197,8 @@ def resume_run(
         trainer = Trainer(config.train, step, state, sent)
         reporter = Reporter(config, folder, tokenizer, corpus, done)
         if overrides:
+            if (line := length_change(folder, config)) is not None:
+                print(f"{folder}: {line}", file=sys.stderr)
             save_run(folder, config, tokenizer)
         undo.pop_all()
     return Run(config, folder, lock, corpus, trainer, reporter)

@@ -46,6 +46,8 @@ class OptimConfig:
 class TrainConfig:
     "How long, how much at once, how often to look."
     seed: int = setting(42, at_least=0, below=2**32)  # of all randomness
+    init_from: str = watching("")  # folder of a model to start from; empty: random
+    init_sha256: str = ""  # of that model's parameters; the run fills it in
     n_steps: int = setting(1200, above=0)  # optimizer steps
     devices: int | None = watching(None, above=0)  # None: all that can share
     micro_batch_size: int = setting(16, above=0)  # sequences at once on one device
@@ -62,6 +64,11 @@ class TrainConfig:
     def __post_init__(self):
         check_settings(self, "train")
         check_accumulation(self.grad_accum_steps)
+        require(
+            self.init_from or not self.init_sha256,
+            f"train.init_sha256={self.init_sha256} is the digest of a model, but there "
+            "is no train.init_from; give the model's folder, or leave out the digest",
+        )
 
 # %% ../../nbs/train/30_recipe.ipynb #f9b11283
 def check_accumulation(schedule: dict[int, int]) -> None:

@@ -38,17 +38,20 @@ MODEL = click.option(
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
 
 # %% ../../nbs/use/55_cli.ipynb #c4558ee6
-def prepare(config_path, seed, save_directory, load, overrides):
+def prepare(config_path, seed, init_from, save_directory, load, overrides):
     "The run that the options of `minigpt_train` describe. Raises `UserError`."
     if load is None:
-        seeds = () if seed is None else (f"train.seed={seed}",)
-        config = load_config(config_path, (*overrides, *seeds))
+        options = () if seed is None else (f"train.seed={seed}",)
+        if init_from is not None:  # quoted, since YAML reads it
+            folder = json.dumps(os.path.abspath(init_from), ensure_ascii=False)
+            options += (f"train.init_from={folder}",)
+        config = load_config(config_path, (*overrides, *options))
         from minigpt.run.trainer import start_run
         return start_run(config, Path(save_directory or "runs/default"))
     require(
-        not config_path and not save_directory and seed is None,
-        "--load continues a run as it was configured; leave out --config-path, --seed "
-        "and --save-directory",
+        not config_path and not save_directory and seed is None and init_from is None,
+        "--load continues a run as it was configured; leave out --config-path, --seed, "
+        "--init-from and --save-directory",
     )
     from minigpt.run.trainer import resume_run
     return resume_run(Path(load), overrides)
@@ -97,23 +100,25 @@ def report(run, result) -> None:
 @click.version_option(package_name="minigpt")
 @CONFIG
 @click.option("--seed", type=SIZE, show_default="42", help="Of all random numbers.")
+@click.option("--init-from", help="Start from the model in this folder.")
 @click.option(
     "--save-directory", show_default="runs/default", help="Folder of the new run."
 )
 @click.option("--load", help="Continue the run in this folder.")
 @OVERRIDES
-def train(config_path, seed, save_directory, load, overrides):
+def train(config_path, seed, init_from, save_directory, load, overrides):
     """Train a language model. KEY.SUB=VALUE sets any field of the configuration.
 
     minigpt_train
     minigpt_train --config-path configs/tiny.yaml --seed 42 \\
         --save-directory runs/example train.n_steps=500
     minigpt_train --load runs/example
+    minigpt_train --init-from runs/example --save-directory runs/tuned
     """
     set_up_process()
     tolerate_lost_screen()
     asked = catch_signals()
-    run = prepare(config_path, seed, save_directory, load, overrides)
+    run = prepare(config_path, seed, init_from, save_directory, load, overrides)
     run.stopping = asked
     if run.trainer.finished:
         n_steps = run.config.train.n_steps
