@@ -810,6 +810,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'minigpt.run.trainer.resume_run': ('run/trainer.html#resume_run', 'minigpt/run/trainer.py'),
                                      'minigpt.run.trainer.run_threads': ('run/trainer.html#run_threads', 'minigpt/run/trainer.py'),
                                      'minigpt.run.trainer.run_trainer': ('run/trainer.html#run_trainer', 'minigpt/run/trainer.py'),
+                                     'minigpt.run.trainer.save_changes': ('run/trainer.html#save_changes', 'minigpt/run/trainer.py'),
                                      'minigpt.run.trainer.start_run': ('run/trainer.html#start_run', 'minigpt/run/trainer.py'),
                                      'minigpt.run.trainer.starting_state': ('run/trainer.html#starting_state', 'minigpt/run/trainer.py'),
                                      'minigpt.run.trainer.timed': ('run/trainer.html#timed', 'minigpt/run/trainer.py'),

@@ -164,10 +164,10 @@ def check_overrides(folder: Path, config: Config) -> None:
     before = load_config(folder / "config.yaml")
     check_length(folder, before, config)
     started, now = determining_fields(before), determining_fields(config)
-    for name in (started | now).keys() - {"train.n_steps"}:
+    for name in started | now:
         value, was = now.get(name), started.get(name)
         require(
-            value == was,
+            value == was or name == "train.n_steps",
             f"{name}={value} would make another run of {folder}, which was started "
             f"with {was}; leave it out, or start another run: "
             f"{how_to_restart(folder)} {name}={value}",

