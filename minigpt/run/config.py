@@ -261,9 +261,14 @@ def settings_of_model(folder: Path) -> dict[str, dict]:
     require(
         os.path.isfile(path),
         f"train.init_from={folder} holds no model; give the folder of a run, or one "
-        "that minigpt_export wrote",
+        "that minigpt_import wrote",
     )
     node = read_yaml(path)
+    require(
+        OmegaConf.select(node, "model") is not None,
+        f"train.init_from={folder} holds a model of another program; make it ours "
+        f"first: minigpt_import {folder} --output OURS",
+    )
     end = "tokenizer.end_token" if is_run else "end_token"
     tokenizer = {
         "kind": "file", "name": "tokenizer.json", "folder": str(folder),
