@@ -331,21 +331,32 @@ def split_long_words(texts: Iterable[str]) -> Iterator[str]:
         yield from (text[a:b] for a, b in zip([0, *ends], [*ends, None]))
 
 # %% ../../nbs/model/01_tokenizer.ipynb #5ecd3d85
-def interruptible(work: Callable, what: str):
-    "The result of `work()`, run in a thread so that Ctrl-C ends the wait."
-    future = Future()
+def interruptible(work: Callable, texts: Iterable[str], what: str):
+    "The result of `work(texts)`, run in a thread so that Ctrl-C ends the wait."
+    future, stop = Future(), threading.Event()
+
+    def until_stopped() -> Iterator[str]:
+        for text in texts:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            yield text
 
     def run() -> None:
         try:
-            future.set_result(work())
+            future.set_result(work(until_stopped()))
         except BaseException as error:  # raised again by future.result()
             future.set_exception(error)
 
     threading.Thread(target=run, name="work", daemon=True).start()
-    form = "{desc}: {elapsed}"
-    with tqdm(desc=what, bar_format=form, delay=3, disable=None, leave=False) as bar:
-        while not wait([future], timeout=0.1).done:
-            bar.update()
+    look = {"bar_format": "{desc}: {elapsed}", "delay": 3, "disable": None}
+    try:
+        with tqdm(desc=what, leave=False, **look) as bar:
+            while not wait([future], timeout=0.1).done:
+                bar.update()
+    except KeyboardInterrupt:
+        stop.set()
+        wait([future], timeout=2)  # in vain during a merge
+        raise
     return future.result()
 
 # %% ../../nbs/model/01_tokenizer.ipynb #b294f877
@@ -364,8 +375,8 @@ def train_tokenizer(
         len(end_token) > 1,
         f"tokenizer.end_token={end_token!r} must be longer; try '<|endoftext|>'",
     )
-    train = partial(train_bpe, split_long_words(texts), vocab_size, end_token)
-    return interruptible(train, "training the tokenizer")
+    train = partial(train_bpe, vocab_size=vocab_size, end_token=end_token)
+    return interruptible(train, split_long_words(texts), "training the tokenizer")
 
 # %% ../../nbs/model/01_tokenizer.ipynb #c0369ac8
 def spelled_in_parts(tokenizer: Tokenizer, end_id: int) -> list[int]:
