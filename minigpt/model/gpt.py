@@ -95,11 +95,11 @@ class Forms(NamedTuple):
 PLAIN = Forms()
 
 # %% ../../nbs/model/05_gpt.ipynb #e79637ed
-KeysValues = tuple[Array, Array]  # keys and values, each (B, S, K, H)
+KeysValues = tuple[Array, Array]  # keys and values, each (B, K, S, H)
 
 def write_cache(kv_cache: KeysValues, new: KeysValues, start: Array) -> KeysValues:
     "The cache with new keys and values from `start`; they must not cross its end."
-    at = (0, start % kv_cache[0].shape[1], 0, 0)
+    at = (0, 0, start % kv_cache[0].shape[2], 0)
     k, v = (
         jax.lax.dynamic_update_slice(old, part, at)
         for old, part in zip(kv_cache, new)
@@ -165,15 +165,17 @@ class SelfAttention(nnx.Module):
         if documents is not None:
             turns = document_positions(documents)
         q, k, v = self.project(x, turns)
+        kept = k.swapaxes(1, 2), v.swapaxes(1, 2)
         if kv_cache is not None:
-            k, v = write_cache(kv_cache, (k, v), positions[0])
-            keys_at = slot_positions(k.shape[1], positions[-1])
+            kept = write_cache(kv_cache, kept, positions[0])
+            keys_at = slot_positions(kept[0].shape[2], positions[-1])
+            k, v = (a.swapaxes(1, 2) for a in kept)
             mixed = self.attend(q, k, v, positions, keys_at, documents, padding)
         elif x.shape[1] > self.c.seq_len or padding is not None:
             mixed = self.attend(q, k, v, positions, positions, documents, padding)
         else:
             mixed = self.forms.attention(q, k, v, documents)
-        return self.forms.times(mixed.reshape(*x.shape[:2], -1), self.out), (k, v)
+        return self.forms.times(mixed.reshape(*x.shape[:2], -1), self.out), kept
 
 # %% ../../nbs/model/05_gpt.ipynb #ee386a7e
 class FeedForward(nnx.Module):

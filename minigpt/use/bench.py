@@ -7,7 +7,7 @@ what the machine can do?"""
 __all__ = ['EXCHANGEABLE', 'PARTS', 'TURN_S', 'LEGEND', 'loss_form', 'our_step', 'with_gradient', 'Part', 'layer_products',
            'layer_attention', 'head_and_loss', 'update_alone', 'part_of_step', 'matrix_products', 'prepare', 'child',
            'Candidate', 'process_environment', 'ours', 'torch_peer', 'all_candidates', 'interleave', 'ratio',
-           'rows_of_shape', 'table', 'device_name', 'bench']
+           'rows_of_shape', 'table', 'device_name', 'machine', 'bench']
 
 # %% ../../nbs/use/53_bench.ipynb #50710b34
 import os
@@ -291,6 +291,12 @@ def device_name() -> str:
     name = done.stdout.strip() or "unknown"
     return processor_name() or name if name == "cpu" else name
 
+def machine() -> dict:
+    "What a benchmark ran on."
+    return {
+        "jax": jax.__version__, "processor": device_name(), "n_cores": os.cpu_count()
+    }  # fmt: skip
+
 # %% ../../nbs/use/53_bench.ipynb #c4557ac9
 def bench(
     configs: dict[str, Config],  # by name
@@ -300,14 +306,11 @@ def bench(
 ) -> dict:
     "Measure all candidates; plain numbers for a JSON file. Raises `UserError`."
     require(n_rounds > 0, f"rounds={n_rounds} must be above 0; try 5")
-    result = {
-        "jax": jax.__version__, "processor": device_name(), "n_cores": os.cpu_count(),
-        "shapes": {},
-    }  # fmt: skip
+    shapes = {}
     for name, config in configs.items():
         say(name)
-        result["shapes"][name] = {
+        shapes[name] = {
             "flops_per_token": flops_per_token(config.model).needed,
             "scores": interleave(choose(config), n_rounds, say),
         }
-    return result
+    return machine() | {"shapes": shapes}

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SIZE', 'CONFIG', 'RUN', 'MODEL', 'OVERRIDES', 'MAX_TEXT_BYTES', 'DATA', 'Whole', 'prepare', 'summary', 'report',
-           'train', 'text_of', 'note_window', 'stream', 'converse', 'generate', 'any_model', 'export', 'import_model',
-           'evaluation_of_run', 'evaluation_of_text', 'evaluate', 'verify', 'plan', 'find_batch_size', 'bench',
-           'open_data', 'data', 'show', 'count', 'prepare_data', 'tokenizer', 'train_tokenizer']
+           'train', 'text_of', 'prompts_of', 'note_window', 'stream', 'converse', 'generate', 'any_model', 'export',
+           'import_model', 'evaluation_of_run', 'evaluation_of_text', 'evaluate', 'verify', 'plan', 'find_batch_size',
+           'bench', 'open_data', 'data', 'show', 'count', 'prepare_data', 'tokenizer', 'train_tokenizer']
 
 # %% ../../nbs/use/55_cli.ipynb #907008a9
 import json
@@ -150,6 +150,12 @@ def text_of(option: str, argument: str | None, path: str | None) -> str | None:
         raise UserError(f"{what}: {error.strerror}; {fix}") from None
 
 # %% ../../nbs/use/55_cli.ipynb #1838091b
+def prompts_of(prompt: tuple[str, ...], prompt_file: str | None) -> list[str]:
+    "The prompts that were given, or the usual one. Raises `UserError`."
+    first = text_of("prompt", prompt[0] if prompt else None, prompt_file)
+    more = [text_of("prompt", text, None) for text in prompt[1:]]
+    return ["In the beginning" if first is None else first, *more]
+
 def note_window(model, n_tokens: int, beyond: str) -> None:
     "Say what happens to a text that is longer than the model's window."
     seq_len = model.config.seq_len
@@ -160,10 +166,12 @@ def note_window(model, n_tokens: int, beyond: str) -> None:
             err=True,
         )
 
+# %% ../../nbs/use/55_cli.ipynb #28272901
 def stream(model, prompt: str, sampling, options: dict) -> str:
     "Write one text as it comes; how fast it was, in a line."
     from minigpt.model import generation as g
-    stops, beyond, n_new = options["stops"], options["beyond"], options["max_new_tokens"]
+    stops, beyond = options["stops"], options["beyond"]
+    n_new = options["max_new_tokens"]
     ids = g.prompt_ids(model, prompt, n_new, stops, beyond)
     note_window(model, len(ids) + n_new, beyond)
     click.echo(model.tokenizer.decode(ids), nl=False)
@@ -178,6 +186,7 @@ def stream(model, prompt: str, sampling, options: dict) -> str:
     per_s = max(writer.n_taken[0] - 1, 0) / max(time.perf_counter() - first, 1e-9)
     return f"first token after {first - start:.2f} s, then {per_s:,.0f} tokens/s"
 
+# %% ../../nbs/use/55_cli.ipynb #5682a767
 def converse(model, sampling, options: dict) -> None:
     "Continue each line of standard input; a mistake does not end it."
     while True:
@@ -235,10 +244,7 @@ def generate(
         "--interactive reads its prompts from the terminal and writes one text for "
         "each; leave out --prompt, --prompt-file, --n-samples and --json",
     )
-    one = prompt[0] if prompt else None
-    texts = [text_of("prompt", one, prompt_file)]
-    texts += [text_of("prompt", text, None) for text in prompt[1:]]
-    texts = ["In the beginning"] if texts == [None] else texts
+    texts = prompts_of(prompt, prompt_file)
     stops = tuple(as_utf8(text, "--stop") for text in stop)
     from minigpt.model import generation as g
     from minigpt.model.sampler import Sampling, check_sampling
@@ -271,6 +277,7 @@ def any_model(path: str):
     from minigpt.run.checkpoint import load_model
     return load_model(path)
 
+# %% ../../nbs/use/55_cli.ipynb #f837e127
 @click.command(cls=Command)
 @MODEL
 @click.option("--output", required=True, help="Where to write the model.")
@@ -300,6 +307,7 @@ def export(load, output, kind, dtype):
     error = write_checked(output, model, kind, dtype)
     click.echo(f"{output}: read again; its logits differ by {error:.1e} of the largest")
 
+# %% ../../nbs/use/55_cli.ipynb #50abda20
 @click.command("import", cls=Command)
 @click.argument("source")
 @click.option("--output", required=True, help="Folder to write the model into.")
@@ -320,7 +328,8 @@ def import_model(source, output):
     model = read_any(source)
     write_model(Path(output), model, {"source": source}, np.float32)
     c, n = model.config, count_parameters(model.params)
-    click.echo(f"{output}: {n:,} parameters, {c.vocab_size:,} tokens, sees {c.seq_len:,}")
+    size = f"{n:,} parameters, {c.vocab_size:,} tokens, sees {c.seq_len:,}"
+    click.echo(f"{output}: {size}")
 
 # %% ../../nbs/use/55_cli.ipynb #59d39a13
 def evaluation_of_run(trained):
@@ -484,12 +493,16 @@ def find_batch_size(config_path, memory_gib, headroom, confirm, overrides):
     "--config-path", multiple=True, show_default="the default run",
     help="YAML file; give any number.",
 )  # fmt: skip
+@click.option("--writing", is_flag=True, help="Measure how fast text is written.")
 @click.option("--rounds", type=SIZE, default=5, help="Turns that each one takes.")
 @click.option("--output", default="bench.json", help="Where to write the numbers.")
-def bench(config_path, rounds, output):
+def bench(config_path, writing, rounds, output):
     """Measure training steps against peers, against plain forms, against the machine.
 
+    With --writing: text by us, by transformers and by llama.cpp, with the same model.
+
     minigpt_bench
+    minigpt_bench --writing --config-path configs/bench/M.yaml
     minigpt_bench --config-path configs/bench/S.yaml --rounds 3 --output s.json
     """
     there = Path(output).absolute().parent.is_dir()
@@ -497,7 +510,10 @@ def bench(config_path, rounds, output):
     set_up_process()
     configs = {Path(path).stem: load_config(path) for path in config_path}
     configs = configs or {"default": load_config()}
-    from minigpt.use.bench import bench, table
+    if writing:
+        from minigpt.use.bench_writing import bench_writing as bench, table
+    else:
+        from minigpt.use.bench import bench, table
     result = bench(configs, rounds, say=lambda line: click.echo(line, err=True))
     Path(output).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     click.echo(table(result))

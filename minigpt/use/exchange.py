@@ -106,6 +106,7 @@ def expanded(table: list[Mapped], c: ModelConfig) -> Iterator[Mapped]:
             ours, theirs = (name.replace("*", str(n)) for name in row[:2])
             yield Mapped(ours, theirs, row.how)
 
+# %% ../../nbs/use/56_exchange.ipynb #beb68519
 def to_theirs(
     c: ModelConfig, flat: dict[str, np.ndarray], program: str, pairing: str
 ) -> dict[str, np.ndarray]:
@@ -118,13 +119,15 @@ def to_theirs(
         arrays[theirs] = np.ascontiguousarray(array if how == "same" else array.T)
     return arrays
 
+# %% ../../nbs/use/56_exchange.ipynb #beffad1e
 def from_theirs(
     c: ModelConfig, arrays: dict[str, np.ndarray], program: str, where: str
 ) -> dict:
     "Our parameters. Raises `UserError` for arrays that are missing, odd or too many."
     rows = {ours: (theirs, how) for ours, theirs, how in expanded(names_in(program), c)}
     missing = {theirs for theirs, _ in rows.values()} - arrays.keys()
-    require(not missing, f"{where} has no tensor {min(missing, default='')}; get it again")
+    missing_one = min(missing, default="")
+    require(not missing, f"{where} has no tensor {missing_one}; get it again")
     more = arrays.keys() - {theirs for theirs, _ in rows.values()}
     require(
         not more,
@@ -137,8 +140,8 @@ def from_theirs(
         array = arrays[theirs] if how == "same" else arrays[theirs].T
         require(
             array.shape == p.shape,
-            f"{where}: {theirs} has the shape {arrays[theirs].shape}, and config.json "
-            f"asks for {p.shape if how == 'same' else p.shape[::-1]}",
+            f"{where}: {theirs} has the shape {arrays[theirs].shape}, and the model "
+            f"needs {p.shape if how == 'same' else p.shape[::-1]}",
         )
         return jnp.asarray(array, jnp.float32)
 
@@ -158,33 +161,33 @@ def architecture_of(c: ModelConfig) -> str:
         return "StableLmForCausalLM"
     require(
         c.partial_rotary_factor == 1,
-        f"model.norm=rmsnorm with model.partial_rotary_factor={c.partial_rotary_factor} "
-        "has no class in transformers that fits it; train with 1.0, or with layernorm",
+        "model.norm=rmsnorm with model.partial_rotary_factor="
+        f"{c.partial_rotary_factor} has no class in transformers that fits it; train "
+        "with 1.0, or with layernorm",
     )
     return "LlamaForCausalLM"
 
+# %% ../../nbs/use/56_exchange.ipynb #d6981cff
 def hf_config(c: ModelConfig, end_id: int) -> dict:
     "The content of config.json."
     name = architecture_of(c)
     llama = name == "LlamaForCausalLM"
     eps = "rms_norm_eps" if llama else "layer_norm_eps"
-    rope = {"rope_type": "default", "rope_theta": c.rope_theta}
-    more = {"attention_bias": False, "mlp_bias": False} if llama else {
-        "partial_rotary_factor": c.partial_rotary_factor, "use_qkv_bias": False,
-        "use_parallel_residual": False, "qk_layernorm": False,
-    }  # fmt: skip
-    return more | {
+    partial = {} if llama else {"partial_rotary_factor": c.partial_rotary_factor}
+    rope = {"rope_type": "default", "rope_theta": c.rope_theta} | partial
+    absent = ("attention_bias", "mlp_bias") if llama else (
+        "use_qkv_bias", "use_parallel_residual", "qk_layernorm"
+    )  # fmt: skip
+    return dict.fromkeys(absent, False) | partial | {
         "architectures": [name], "model_type": "llama" if llama else "stablelm",
         "vocab_size": c.vocab_size, "max_position_embeddings": c.seq_len,
         "hidden_size": c.d_model, "intermediate_size": c.d_ff,
         "num_hidden_layers": c.n_layers, "num_attention_heads": c.n_heads,
         "num_key_value_heads": c.n_kv_heads, "head_dim": c.head_dim, eps: c.norm_eps,
         "hidden_act": "silu", "rope_theta": c.rope_theta,
-        "rope_parameters": rope if llama else rope | {
-            "partial_rotary_factor": c.partial_rotary_factor
-        },
-        "tie_word_embeddings": c.tie_word_embeddings, "torch_dtype": "float32",
-        "bos_token_id": end_id, "eos_token_id": end_id, "use_cache": True,
+        "rope_parameters": rope, "tie_word_embeddings": c.tie_word_embeddings,
+        "torch_dtype": "float32", "bos_token_id": end_id, "eos_token_id": end_id,
+        "use_cache": True,
     }  # fmt: skip
 
 # %% ../../nbs/use/56_exchange.ipynb #56e00016
@@ -205,6 +208,7 @@ def hf_tokenizer(tokenizer: TextTokenizer, seq_len: int) -> dict[str, str]:
         "tokenizer_config.json": json.dumps(config, indent=2),
     }
 
+# %% ../../nbs/use/56_exchange.ipynb #ad9f5257
 def write_hf(folder: str | Path, model: Pretrained, dtype=np.float32) -> None:
     "Write a folder that transformers opens. Raises `UserError` if it cannot be."
     folder, flat = Path(folder), numpy_parameters(model)
@@ -214,7 +218,9 @@ def write_hf(folder: str | Path, model: Pretrained, dtype=np.float32) -> None:
     arrays = to_theirs(c, flat, "transformers", "half")
     if c.norm == "layernorm":
         zeros = np.zeros(c.d_model, np.float32)
-        names = [f"model.layers.{n}.{b}" for n in range(c.n_layers) for b in NORM_BIASES]
+        names = [
+            f"model.layers.{n}.{norm}" for n in range(c.n_layers) for norm in NORM_BIASES
+        ]
         arrays |= {f"{name}.bias": zeros.copy() for name in (*names, "model.norm")}
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
@@ -241,6 +247,7 @@ REFUSED = {  # in config.json: the values that we compute, and what another one 
     "qk_layernorm": (False, "norms of queries and keys"),
 }  # fmt: skip
 
+# %% ../../nbs/use/56_exchange.ipynb #b96d3176
 def shape_from_hf(config: dict, where: str) -> ModelConfig:
     "Our shape of a config.json. Raises `UserError` for what our model cannot be."
     kind = config.get("model_type")
@@ -251,7 +258,8 @@ def shape_from_hf(config: dict, where: str) -> ModelConfig:
     rope = config.get("rope_parameters") or {}
     for name, (ours, meaning) in REFUSED.items():
         found = config.get(name, ours)
-        require(found == ours, f"{where} has {name}={found}: {meaning}, which we have not")
+        problem = f"{where} has {name}={found}: {meaning}, which we have not"
+        require(found == ours, problem)
     found = rope.get("rope_type", "default")
     require(found == "default", f"{where} has rope_type={found}: stretched positions, "
             "which we have not")  # fmt: skip
@@ -297,6 +305,7 @@ def end_token_in(folder: Path, config: dict) -> str:
         token = library.id_to_token(end_id[0] if isinstance(end_id, list) else end_id)
     return token
 
+# %% ../../nbs/use/56_exchange.ipynb #c5cc1b35
 def read_hf(folder: str | Path) -> Pretrained:
     "The model in a folder of transformers. Raises `UserError`."
     folder = Path(folder)
@@ -365,6 +374,7 @@ def import_gguf():
         import gguf
     return gguf
 
+# %% ../../nbs/use/56_exchange.ipynb #328aa49e
 def byte_pairs(tokenizer: TextTokenizer) -> dict:
     "Vocabulary and merges of a byte-level tokenizer. Raises `UserError` for another."
     content = json.loads(tokenizer.to_json())
@@ -376,12 +386,14 @@ def byte_pairs(tokenizer: TextTokenizer) -> dict:
     )
     return content["model"]
 
+# %% ../../nbs/use/56_exchange.ipynb #1678b026
 def write_gguf(path: str | Path, model: Pretrained, dtype: str = "float32") -> None:
     "Write a file that llama.cpp opens. Raises `UserError` if it cannot be."
     gguf = import_gguf()
     c, flat = unfactorised(model.config, numpy_parameters(model))
     found = architecture_of(c)
-    require(found == "LlamaForCausalLM", f"{found} is not written as GGUF; try --format hf")
+    problem = f"{found} is not written as GGUF; try --format hf"
+    require(found == "LlamaForCausalLM", problem)
     writer = gguf.GGUFWriter(path, "llama")
     for add, value in (
         (writer.add_context_length, c.seq_len), (writer.add_block_count, c.n_layers),
@@ -406,6 +418,7 @@ def write_gguf(path: str | Path, model: Pretrained, dtype: str = "float32") -> N
     writer.write_tensors_to_file()
     writer.close()
 
+# %% ../../nbs/use/56_exchange.ipynb #54dbdde5
 def add_tokenizer(writer, tokenizer: TextTokenizer, n_rows: int) -> None:
     "Write the tokenizer into a GGUF file; rows without a token get a name."
     bpe, library = byte_pairs(tokenizer), tokenizer.tokenizer
@@ -440,8 +453,8 @@ def tokenizer_from_gguf(values: dict, where: str) -> TextTokenizer:
     kind = values.get("tokenizer.ggml.model"), values.get("tokenizer.ggml.pre")
     require(
         kind[0] == "gpt2" and kind[1] in SPLITS,
-        f"{where} has a tokenizer of the kind {kind}; ('gpt2', one of {list(SPLITS)}) can "
-        "be imported; import the folder of transformers instead",
+        f"{where} has a tokenizer of the kind {kind}; ('gpt2', one of {list(SPLITS)}) "
+        "can be imported; import the folder of transformers instead",
     )
     tokens = values["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in values["tokenizer.ggml.merges"]]
@@ -454,13 +467,16 @@ def tokenizer_from_gguf(values: dict, where: str) -> TextTokenizer:
     library.add_special_tokens([end, *special])
     return TextTokenizer(library, end)
 
+# %% ../../nbs/use/56_exchange.ipynb #1a435495
 def shape_from_gguf(values: dict, where: str) -> ModelConfig:
     "Our shape of a GGUF file. Raises `UserError` for what our model cannot be."
     found = values.get("general.architecture")
     require(found == "llama", f"{where} holds a {found}; only a llama can be imported")
     of = {k.removeprefix("llama."): v for k, v in values.items()}
-    require("rope.scaling.type" not in of or of["rope.scaling.type"] == "none",
-            f"{where} has rope scaling: stretched positions, which we have not")  # fmt: skip
+    require(
+        of.get("rope.scaling.type", "none") == "none",
+        f"{where} has rope scaling: stretched positions, which we have not",
+    )
     d_model, n_heads = of["embedding_length"], of["attention.head_count"]
     return ModelConfig(
         vocab_size=len(values["tokenizer.ggml.tokens"]), seq_len=of["context_length"],
@@ -472,6 +488,7 @@ def shape_from_gguf(values: dict, where: str) -> ModelConfig:
         rope_pairing="interleaved", tie_word_embeddings=False,
     )  # fmt: skip
 
+# %% ../../nbs/use/56_exchange.ipynb #d470fc11
 def read_gguf(path: str | Path) -> Pretrained:
     "The model in a GGUF file, of any type that `gguf` can expand. Raises `UserError`."
     gguf = import_gguf()
@@ -493,9 +510,12 @@ def read_gguf(path: str | Path) -> Pretrained:
     return Pretrained(c, params, fitting(tokenizer, c, path))
 
 # %% ../../nbs/use/56_exchange.ipynb #56e00039
-def write_checked(output: str | Path, model: Pretrained, kind: str, dtype: str) -> float:
+def write_checked(
+    output: str | Path, model: Pretrained, kind: str, dtype: str
+) -> float:
     "Write a model for another program, read it again; the difference of the logits."
-    require(dtype != "q8_0" or kind == "gguf", "q8_0 is a type of GGUF; try --format gguf")
+    problem = "q8_0 is a type of GGUF; try --format gguf"
+    require(dtype != "q8_0" or kind == "gguf", problem)
     if kind == "gguf":
         write_gguf(output, model, dtype)
         again = read_gguf(output)
