@@ -478,6 +478,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'minigpt.model.sampler.Sampling': ('model/sampler.html#sampling', 'minigpt/model/sampler.py'),
                                        'minigpt.model.sampler.check_sampling': ( 'model/sampler.html#check_sampling',
                                                                                  'minigpt/model/sampler.py'),
+                                       'minigpt.model.sampler.holds_model': ('model/sampler.html#holds_model', 'minigpt/model/sampler.py'),
                                        'minigpt.model.sampler.kept_tokens': ('model/sampler.html#kept_tokens', 'minigpt/model/sampler.py'),
                                        'minigpt.model.sampler.least_kept': ('model/sampler.html#least_kept', 'minigpt/model/sampler.py'),
                                        'minigpt.model.sampler.penalized': ('model/sampler.html#penalized', 'minigpt/model/sampler.py'),

@@ -44,7 +44,7 @@ from .folder import first_changed_rate, load_run, saved_steps
 from ..train.recipe import micro_batches_before
 from ..train.devices import data_mesh, n_devices_of
 from ..train.step import TrainState, abstract_state, first_state, init_state
-from ..model.sampler import Pretrained, read_model
+from ..model.sampler import Pretrained, holds_model, read_model
 from ..model.tokenizer import TextTokenizer, load_tokenizer
 
 for name in ("absl", "asyncio"):  # Orbax logs every save, and each failure twice
@@ -367,10 +367,7 @@ def load_trained(
 
 def load_model(folder: str | Path) -> Pretrained:
     "The model of a run, or one that was exported to a folder. Raises `UserError`."
-    folder = Path(folder)
-    if (folder / "config.json").exists() and not (folder / "checkpoints").exists():
-        return read_model(folder)
-    return load_trained(folder).model
+    return read_model(folder) if holds_model(folder) else load_trained(folder).model
 
 # %% ../../nbs/run/42_checkpoint.ipynb #e0696a38
 def set_aside(folder: Path, steps: Iterable[int]) -> None:

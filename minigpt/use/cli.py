@@ -274,6 +274,9 @@ def any_model(path: str):
     from minigpt.use.exchange import is_foreign, read_any
     if is_foreign(path):
         return read_any(path)
+    from minigpt.model.sampler import holds_model, read_model
+    if holds_model(path):
+        return read_model(path)  # without the library for checkpoints
     from minigpt.run.checkpoint import load_model
     return load_model(path)
 
@@ -389,7 +392,8 @@ def evaluate(load, text, text_file, window, stride, baselines, as_json, override
         e = evaluation_of_text(model, text, window, stride)
     if as_json:
         found = e._asdict() | {"perplexity": e.perplexity, "warning": e.warning}
-        return click.echo(json.dumps(found))
+        from minigpt.run.telemetry import JsonLines
+        return click.echo(JsonLines.line(found), nl=False)
     click.echo(f"validation loss  {e.loss:.4f} nats per token")
     click.echo(f"perplexity       {e.perplexity:.2f}")
     click.echo(f"bits per byte    {e.bits_per_byte:.4f}")
