@@ -1015,6 +1015,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'minigpt/use/bench_writing.py'),
                                            'minigpt.use.bench_writing.rows_of': ( 'use/writing.html#rows_of',
                                                                                   'minigpt/use/bench_writing.py'),
+                                           'minigpt.use.bench_writing.silent': ('use/writing.html#silent', 'minigpt/use/bench_writing.py'),
                                            'minigpt.use.bench_writing.table': ('use/writing.html#table', 'minigpt/use/bench_writing.py'),
                                            'minigpt.use.bench_writing.theirs': ('use/writing.html#theirs', 'minigpt/use/bench_writing.py'),
                                            'minigpt.use.bench_writing.with_tokenizer': ( 'use/writing.html#with_tokenizer',

@@ -40,6 +40,11 @@ class OptimConfig:
             math.frexp(self.loss_scale)[0] == 0.5,
             f"optim.loss_scale={self.loss_scale} must be a power of two; try 256",
         )
+        require(
+            self.lr_final <= self.lr_peak,
+            f"optim.lr_final={self.lr_final} is above optim.lr_peak={self.lr_peak}, so "
+            f"the rate would not fall; try optim.lr_final={self.lr_peak / 20:.3g}",
+        )
 
 # %% ../../nbs/train/30_recipe.ipynb #ccbb4e01
 @dataclass(frozen=True)

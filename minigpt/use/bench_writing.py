@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['N_NEW', 'WRITERS', 'LEGEND', 'as_llama', 'prompts', 'reading', 'Numbers', 'ours', 'with_tokenizer', 'theirs',
-           'open_gguf', 'llama_cpp', 'prepare', 'child', 'all_writers', 'rows_of', 'table', 'bench_writing']
+           'silent', 'open_gguf', 'llama_cpp', 'prepare', 'child', 'all_writers', 'rows_of', 'table', 'bench_writing']
 
 # %% ../../nbs/use/53a_writing.ipynb #74ca76e3
 import os
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,11 +99,17 @@ def theirs(c: ModelConfig, n_rows: int) -> Callable[[], list[list[int]]]:
     return write
 
 # %% ../../nbs/use/53a_writing.ipynb #7a6b7a67
+@cache  # C code keeps a pointer to it
+def silent(library):
+    "A function that drops what llama.cpp reports."
+    return library.llama_log_callback(lambda *_: None)
+
 def open_gguf(c: ModelConfig, n_rows: int):
     "llama.cpp, and its context for some texts. Raises `UserError` if it is missing."
     missing = "llama.cpp is missing; pip install llama-cpp-python"
     with explained(lambda error: missing, ImportError):
         import llama_cpp as library
+    library.llama_log_set(silent(library), None)
     library.llama_backend_init()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.gguf"
@@ -171,7 +178,8 @@ def all_writers(config: Config, n_rows: int) -> list[Candidate]:
 LEGEND = """
 tokens/s: of all texts together; median of the rounds
 time: of a token, in tokens of the first row; median of the ratios of each round
-of reading: the time to read all weights once, as a share of the time of a step\
+of reading: the time to read all weights once, as a share of the time to write one
+    token of each text\
 """
 
 def rows_of(scores: dict[str, dict]) -> list[tuple[str, ...]]:
